@@ -1,0 +1,98 @@
+//! Where a skill's memory lives.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::{BackendError, BackendErrorKind, SkillName};
+
+/// A space of keys. A skill has its own; others it reaches only where its manifest names them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Namespace(String);
+
+impl Namespace {
+    /// A skill's own.
+    pub fn of_skill(name: &SkillName) -> Self {
+        Namespace(format!("skill/{name}"))
+    }
+
+    /// A shared one. Its name follows the rules of a skill's.
+    pub fn shared(name: &SkillName) -> Self {
+        Namespace(format!("shared/{name}"))
+    }
+
+    /// A text that is different for every namespace: `skill/NAME` or `shared/NAME`.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// What a namespace may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Quota {
+    /// Keys.
+    pub keys: u64,
+    /// Bytes of keys and values together.
+    pub bytes: u64,
+}
+
+impl Quota {
+    /// Whether a namespace may hold this much: for backends, inside the step that writes.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendErrorKind::QuotaExceeded`], naming the quota.
+    pub fn admit(&self, namespace: &Namespace, keys: u64, bytes: u64) -> Result<(), BackendError> {
+        let name = namespace.as_str();
+        let why = if keys > self.keys {
+            format!("`{name}` would hold {keys} keys, its quota is {}", self.keys)
+        } else if bytes > self.bytes {
+            format!("`{name}` would hold {bytes} bytes, its quota is {}", self.bytes)
+        } else {
+            return Ok(());
+        };
+        Err(BackendError::new(BackendErrorKind::QuotaExceeded, why))
+    }
+}
+
+impl Default for Quota {
+    /// 10,000 keys, 64 MiB.
+    fn default() -> Self {
+        Quota { keys: 10_000, bytes: 64 << 20 }
+    }
+}
+
+/// Keeps values under keys, in namespaces.
+///
+/// Keys are UTF-8, 1 to [`cis_wasm_abi::ceilings::KEY`] bytes; values at most [`cis_wasm_abi::ceilings::VALUE`] bytes.
+#[async_trait]
+pub trait MemoryBackend: Send + Sync + 'static {
+    /// The value of a key, or `None` when there is no such key.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be read.
+    async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError>;
+
+    /// Stores a value under a key. Once this returned `Ok`, the value survives what the store promises to survive.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendErrorKind::QuotaExceeded`](crate::BackendErrorKind::QuotaExceeded) when the namespace would then hold more
+    /// than `quota` (checked and written in one step), and when the store cannot be written. The old value stays then.
+    async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError>;
+
+    /// Deletes a key and says whether it was there.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written.
+    async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError>;
+
+    /// The keys that begin with `prefix`, in order of their bytes.
+    ///
+    /// # Errors
+    ///
+    /// [`BackendErrorKind::TooLarge`](crate::BackendErrorKind::TooLarge) when the keys together, each with 4 bytes more,
+    /// take more than `max_bytes`, and when the store cannot be read.
+    async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError>;
+}

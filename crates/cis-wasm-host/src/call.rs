@@ -1,0 +1,117 @@
+//! The two typed values that pass the door.
+
+use bytes::Bytes;
+use cis_wasm_abi::{Level, Status};
+
+/// What a skill asks of its host. Owned: nothing in it points into guest memory.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum HostCall {
+    /// `host_ai_chat`
+    AiChat {
+        /// What to ask.
+        prompt: String,
+    },
+    /// `host_config_get`
+    ConfigGet {
+        /// The name of the setting.
+        key: String,
+    },
+    /// `host_http_post`
+    HttpPost {
+        /// Where to, as the skill wrote it.
+        url: String,
+        /// The request body.
+        body: Bytes,
+    },
+    /// `host_log`
+    Log {
+        /// How important it is.
+        level: Level,
+        /// One line.
+        message: String,
+    },
+    /// `host_memory_delete`
+    MemoryDelete {
+        /// The key, in the skill's own namespace unless it begins with `@`.
+        key: String,
+    },
+    /// `host_memory_get`
+    MemoryGet {
+        /// As in [`HostCall::MemoryDelete`].
+        key: String,
+    },
+    /// `host_memory_list`
+    MemoryList {
+        /// What the keys begin with; `@name/` lists a shared namespace.
+        prefix: String,
+    },
+    /// `host_memory_set`
+    MemorySet {
+        /// As in [`HostCall::MemoryDelete`].
+        key: String,
+        /// The value.
+        value: Bytes,
+    },
+    /// `host_set_error`
+    SetError {
+        /// The text.
+        message: String,
+    },
+}
+
+impl HostCall {
+    /// The name of the import that makes this call.
+    pub fn name(&self) -> &'static str {
+        match self {
+            HostCall::AiChat { .. } => "host_ai_chat",
+            HostCall::ConfigGet { .. } => "host_config_get",
+            HostCall::HttpPost { .. } => "host_http_post",
+            HostCall::Log { .. } => "host_log",
+            HostCall::MemoryDelete { .. } => "host_memory_delete",
+            HostCall::MemoryGet { .. } => "host_memory_get",
+            HostCall::MemoryList { .. } => "host_memory_list",
+            HostCall::MemorySet { .. } => "host_memory_set",
+            HostCall::SetError { .. } => "host_set_error",
+        }
+    }
+
+    /// How many bytes the call carried out of the guest.
+    pub fn bytes(&self) -> u64 {
+        let len = match self {
+            HostCall::AiChat { prompt: text }
+            | HostCall::ConfigGet { key: text }
+            | HostCall::Log { message: text, .. }
+            | HostCall::MemoryDelete { key: text }
+            | HostCall::MemoryGet { key: text }
+            | HostCall::MemoryList { prefix: text }
+            | HostCall::SetError { message: text } => text.len(),
+            HostCall::HttpPost { url: text, body: bytes } | HostCall::MemorySet { key: text, value: bytes } => {
+                text.len() + bytes.len()
+            }
+        };
+        len as u64
+    }
+}
+
+/// What the host answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostReply {
+    /// Bytes for the guest.
+    Bytes(Bytes),
+    /// No bytes: done, nothing there, or an error the guest may handle.
+    Status(Status),
+}
+
+impl HostReply {
+    /// Done.
+    pub const OK: HostReply = HostReply::Status(Status::Ok);
+
+    /// How many bytes the reply carries into the guest.
+    pub fn bytes(&self) -> u64 {
+        match self {
+            HostReply::Bytes(bytes) => bytes.len() as u64,
+            HostReply::Status(_) => 0,
+        }
+    }
+}

@@ -1,0 +1,71 @@
+//! Errors that end the event. What the guest may handle is a [`Status`](cis_wasm_abi::Status) in the reply instead.
+
+use crate::Resource;
+
+/// Whose fault an error is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fault {
+    /// A backend of the host, or what stands behind it: the disk, the network, the model.
+    Backend,
+    /// This project's own.
+    Bug,
+    /// Whoever called this library.
+    Caller,
+    /// The skill.
+    Guest,
+}
+
+impl Fault {
+    /// The name in lower case.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Fault::Backend => "backend",
+            Fault::Bug => "bug",
+            Fault::Caller => "caller",
+            Fault::Guest => "guest",
+        }
+    }
+}
+
+/// Why a host call ended the event.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum HostError {
+    /// The event has used up one of its budgets.
+    #[error(
+        "{call} would take {wanted} more {resource} where {left} of {limit} are left; raise `limits.{resource}` or do less",
+        resource = resource.name()
+    )]
+    BudgetExhausted {
+        /// The call that asked for more.
+        call: &'static str,
+        /// What ran out.
+        resource: Resource,
+        /// How much the event may use.
+        limit: u64,
+        /// How much was left.
+        left: u64,
+        /// How much the call would have taken.
+        wanted: u64,
+    },
+    /// A replayed call is not the one that was recorded.
+    #[error("call {index} of the run is {got}, the recording has {recorded}; the skill is not the one that was recorded")]
+    Diverged {
+        /// The number of the call in the run, from 0.
+        index: usize,
+        /// What the guest called.
+        got: String,
+        /// What the journal holds, or that it has ended.
+        recorded: String,
+    },
+}
+
+impl HostError {
+    /// Whose fault it is.
+    pub fn fault(&self) -> Fault {
+        match self {
+            HostError::BudgetExhausted { .. } => Fault::Guest,
+            HostError::Diverged { .. } => Fault::Bug,
+        }
+    }
+}

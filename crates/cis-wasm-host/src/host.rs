@@ -1,0 +1,466 @@
+//! The door: every call of every skill passes [`Host::call`].
+
+use std::any::Any;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+
+use bytes::Bytes;
+use cis_wasm_abi::{Keys, Level, SHARED_KEY_MARK, Status, ceilings, key_entry_len, write_key_entry};
+use url::Url;
+
+use crate::{
+    Access, AiBackend, AiReply, AiRequest, BackendError, BackendErrorKind, Grants, HostCall, HostError, HostReply,
+    HttpBackend, HttpRequest, HttpResponse, Journal, Ledger, MemoryBackend, Namespace, Resource, Secrets, SkillName,
+    SkillScope,
+};
+
+/// A host: the backends that skills reach. Cheap to clone; clones are the same host.
+#[derive(Clone, Default)]
+pub struct Host {
+    inner: Arc<Backends>,
+}
+
+#[derive(Default)]
+struct Backends {
+    memory: Option<Box<dyn MemoryBackend>>,
+    ai: Option<Box<dyn AiBackend>>,
+    http: Option<Box<dyn HttpBackend>>,
+    secrets: Arc<Secrets>,
+}
+
+/// Puts a [`Host`] together. A backend that is not given answers [`Status::NotConfigured`].
+#[derive(Default)]
+pub struct HostBuilder {
+    backends: Backends,
+}
+
+impl HostBuilder {
+    /// Where skills keep their memory.
+    #[must_use]
+    pub fn memory(mut self, backend: impl MemoryBackend) -> Self {
+        self.backends.memory = Some(Box::new(backend));
+        self
+    }
+
+    /// The AI that skills ask.
+    #[must_use]
+    pub fn ai(mut self, backend: impl AiBackend) -> Self {
+        self.backends.ai = Some(Box::new(backend));
+        self
+    }
+
+    /// How skills reach the network.
+    #[must_use]
+    pub fn http(mut self, backend: impl HttpBackend) -> Self {
+        self.backends.http = Some(Box::new(backend));
+        self
+    }
+
+    /// The secrets that go with HTTP requests.
+    #[must_use]
+    pub fn secrets(mut self, secrets: Secrets) -> Self {
+        self.backends.secrets = Arc::new(secrets);
+        self
+    }
+
+    /// The host.
+    pub fn build(self) -> Host {
+        Host { inner: Arc::new(self.backends) }
+    }
+}
+
+/// One line of a skill's log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// How important it is.
+    pub level: Level,
+    /// The text.
+    pub message: String,
+}
+
+/// A host call that did not do what was asked, as the operator sees it. The guest saw the status only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CallFailure {
+    /// The import.
+    pub call: &'static str,
+    /// What the guest was answered.
+    pub status: Status,
+    /// What happened. Holds no secret.
+    pub message: String,
+}
+
+/// What belongs to one event: its budget, its journal, and what it left behind.
+#[derive(Clone, Debug)]
+pub struct CallContext {
+    scope: Arc<SkillScope>,
+    grants: Arc<Grants>,
+    /// What the event may use and has used.
+    pub ledger: Ledger,
+    /// Whether calls are recorded or answered from a recording.
+    pub journal: Journal,
+    /// The lines the skill logged, in order. Bounded by the log budget.
+    pub log: Vec<LogLine>,
+    /// The text the skill set with `host_set_error`, if it did.
+    pub error_text: Option<String>,
+    /// The last host call that answered with an error.
+    pub last_failure: Option<CallFailure>,
+}
+
+impl CallContext {
+    /// The context of a new event.
+    pub fn new(scope: Arc<SkillScope>) -> Self {
+        CallContext {
+            ledger: Ledger::new(scope.budget),
+            grants: Arc::new(scope.grants.clone()),
+            scope,
+            journal: Journal::Off,
+            log: Vec::new(),
+            error_text: None,
+            last_failure: None,
+        }
+    }
+
+    /// The skill.
+    pub fn scope(&self) -> &SkillScope {
+        &self.scope
+    }
+}
+
+/// A call that was answered with an error status: what the operator learns beside it.
+struct Refusal {
+    status: Status,
+    message: String,
+}
+
+impl Refusal {
+    fn new(status: Status, message: impl Into<String>) -> Self {
+        Refusal { status, message: message.into() }
+    }
+}
+
+impl From<BackendError> for Refusal {
+    fn from(error: BackendError) -> Self {
+        Refusal::new(error.kind().status(), error.message())
+    }
+}
+
+/// How a call ends: with a reply, with an error for the guest, or with the event.
+enum Ended {
+    Refused(Refusal),
+    Fatal(HostError),
+}
+
+impl From<HostError> for Ended {
+    fn from(error: HostError) -> Self {
+        Ended::Fatal(error)
+    }
+}
+
+impl<E: Into<Refusal>> From<E> for Ended {
+    fn from(refusal: E) -> Self {
+        Ended::Refused(refusal.into())
+    }
+}
+
+type Answer = Result<HostReply, Ended>;
+
+impl Host {
+    /// Starts putting a host together.
+    pub fn builder() -> HostBuilder {
+        HostBuilder::default()
+    }
+
+    /// Answers one call of a skill.
+    ///
+    /// Failures that the guest may handle are statuses in the reply, and stand in
+    /// [`CallContext::last_failure`] for the operator.
+    ///
+    /// Dropping the future gives the call up. Nothing of it can be taken back then: a backend may or may not have done
+    /// the work.
+    ///
+    /// # Errors
+    ///
+    /// Those that end the event: see [`HostError`].
+    pub async fn call(&self, context: &mut CallContext, call: HostCall) -> Result<HostReply, HostError> {
+        let name = call.name();
+        context.ledger.take(name, Resource::HostCalls, 1)?;
+        context.ledger.take(name, Resource::BytesIn, call.bytes())?;
+        if let Some(replayed) = context.journal.replay(&call) {
+            let reply = replayed?;
+            context.ledger.take(name, Resource::BytesOut, reply.bytes())?;
+            return Ok(reply);
+        }
+        let recorded = matches!(context.journal, Journal::Record(_)).then(|| call.clone());
+        let reply = match self.answer(context, call).await {
+            Ok(reply) => reply,
+            Err(Ended::Fatal(error)) => return Err(error),
+            Err(Ended::Refused(refusal)) => {
+                let message = self.inner.secrets.scrub(&refusal.message).into_owned();
+                tracing::debug!(target: "cis_skill", skill = %context.scope.name, call = name, status = refusal.status.name(), "{message}");
+                context.last_failure = Some(CallFailure { call: name, status: refusal.status, message });
+                HostReply::Status(refusal.status)
+            }
+        };
+        context.ledger.take(name, Resource::BytesOut, reply.bytes())?;
+        if let Some(call) = recorded {
+            context.journal.record(|| call, &reply);
+        }
+        Ok(reply)
+    }
+
+    async fn answer(&self, context: &mut CallContext, call: HostCall) -> Answer {
+        match call {
+            HostCall::AiChat { prompt } => self.ai_chat(context, prompt).await,
+            HostCall::ConfigGet { key } => config_get(context, &key),
+            HostCall::HttpPost { url, body } => self.http_post(context, &url, body).await,
+            HostCall::Log { level, message } => self.log(context, level, message),
+            HostCall::MemoryDelete { key } => self.memory_delete(context, &key).await,
+            HostCall::MemoryGet { key } => self.memory_get(context, &key).await,
+            HostCall::MemoryList { prefix } => self.memory_list(context, &prefix).await,
+            HostCall::MemorySet { key, value } => self.memory_set(context, &key, value).await,
+            HostCall::SetError { message } => {
+                let message = cut(message, ceilings::ERROR_TEXT);
+                context.error_text = Some(self.inner.secrets.scrub(&message).into_owned());
+                Ok(HostReply::OK)
+            }
+        }
+    }
+
+    async fn memory_get(&self, context: &mut CallContext, key: &str) -> Answer {
+        let place = Place::of_key(&context.scope, key, Access::Read)?;
+        let value = guarded(self.memory()?.get(&place.namespace, place.key)).await?;
+        Ok(match value {
+            None => HostReply::OK,
+            Some(value) => HostReply::Bytes(within(value, ceilings::VALUE, "the value")?),
+        })
+    }
+
+    async fn memory_set(&self, context: &mut CallContext, key: &str, value: Bytes) -> Answer {
+        const CALL: &str = "host_memory_set";
+        let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
+        let value = within(value, ceilings::VALUE, "the value")?;
+        context.ledger.take(CALL, Resource::MemoryWrites, 1)?;
+        context.ledger.take(CALL, Resource::MemoryWriteBytes, (place.key.len() + value.len()) as u64)?;
+        guarded(self.memory()?.set(&place.namespace, place.key, value, context.scope.quota)).await?;
+        Ok(HostReply::OK)
+    }
+
+    async fn memory_delete(&self, context: &mut CallContext, key: &str) -> Answer {
+        let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
+        context.ledger.take("host_memory_delete", Resource::MemoryWrites, 1)?;
+        let deleted = guarded(self.memory()?.delete(&place.namespace, place.key)).await?;
+        Ok(HostReply::Status(if deleted { Status::Ok } else { Status::NotFound }))
+    }
+
+    async fn memory_list(&self, context: &mut CallContext, prefix: &str) -> Answer {
+        let place = Place::of_prefix(&context.scope, prefix)?;
+        let keys = guarded(self.memory()?.list(&place.namespace, place.key, ceilings::KEY_LIST)).await?;
+        // A shared key is listed the way it is asked for.
+        let keys: Vec<String> = keys.into_iter().map(|key| place.written(key)).collect();
+        let mut list = vec![0; keys.iter().map(|key| key_entry_len(key)).sum()];
+        let mut end = 0;
+        for key in &keys {
+            end += write_key_entry(key, &mut list[end..]).expect("the list was made as long as its entries");
+        }
+        debug_assert_eq!(Keys::new(&list).count(), keys.len());
+        Ok(HostReply::Bytes(within(list.into(), ceilings::KEY_LIST, "the key list")?))
+    }
+
+    async fn ai_chat(&self, context: &mut CallContext, prompt: String) -> Answer {
+        const CALL: &str = "host_ai_chat";
+        if !context.grants.ai {
+            return Err(Refusal::new(Status::Denied, "the manifest does not grant `permissions.ai`").into());
+        }
+        let prompt = within(prompt, ceilings::PROMPT, "the prompt")?;
+        let Some(ai) = self.inner.ai.as_deref() else {
+            return Err(Refusal::new(Status::NotConfigured, "the host has no AI backend").into());
+        };
+        context.ledger.take(CALL, Resource::AiCalls, 1)?;
+        // The prompt's tokens are known only afterwards. Four bytes a token is the usual estimate; one token more leaves
+        // at least one for the reply.
+        let prompt_tokens = prompt.len() as u64 / 4 + 1;
+        context.ledger.take(CALL, Resource::AiTokens, prompt_tokens + 1)?;
+        let left = context.ledger.left(Resource::AiTokens);
+        context.ledger.take(CALL, Resource::AiTokens, left)?;
+        let taken = prompt_tokens + 1 + left;
+        let max_reply_tokens = u32::try_from(left + 1).unwrap_or(u32::MAX);
+        let reply: Result<AiReply, _> = guarded(ai.chat(AiRequest { prompt, max_reply_tokens })).await;
+        let real = match &reply {
+            Ok(reply) => reply.prompt_tokens.saturating_add(reply.reply_tokens),
+            // Nobody knows what a failed call cost: the prompt was probably read.
+            Err(_) => prompt_tokens,
+        };
+        context.ledger.settle(Resource::AiTokens, taken, real);
+        Ok(HostReply::Bytes(within(Bytes::from(reply?.text), ceilings::REPLY, "the AI's reply")?))
+    }
+
+    async fn http_post(&self, context: &mut CallContext, url: &str, body: Bytes) -> Answer {
+        const CALL: &str = "host_http_post";
+        if url.len() > ceilings::URL {
+            return Err(Refusal::new(Status::TooLarge, format!("the URL is longer than {} bytes", ceilings::URL)).into());
+        }
+        let body = within(body, ceilings::HTTP_BODY, "the request body")?;
+        let url = Url::parse(url).map_err(|error| Refusal::new(Status::InvalidArgument, format!("the URL: {error}")))?;
+        if !context.grants.http.permits(&url) {
+            let host = url.host_str().unwrap_or("no host");
+            let why = format!("the manifest's `permissions.http.allow` does not match {}://{host}", url.scheme());
+            return Err(Refusal::new(Status::Denied, why).into());
+        }
+        let Some(http) = self.inner.http.as_deref() else {
+            return Err(Refusal::new(Status::NotConfigured, "the host has no HTTP backend").into());
+        };
+        context.ledger.take(CALL, Resource::HttpRequests, 1)?;
+        context.ledger.take(CALL, Resource::HttpBytes, body.len() as u64)?;
+        let max_requests = 1 + context.ledger.left(Resource::HttpRequests);
+        let left = context.ledger.left(Resource::HttpBytes);
+        let max_response_bytes = ceilings::REPLY.min(usize::try_from(left).unwrap_or(usize::MAX));
+        let request = HttpRequest {
+            url,
+            body,
+            max_response_bytes,
+            max_requests,
+            grants: context.grants.clone(),
+            secrets: self.inner.secrets.clone(),
+        };
+        let response: HttpResponse = guarded(http.post(request)).await?;
+        let hops = response.requests.saturating_sub(1).min(max_requests - 1);
+        context.ledger.take(CALL, Resource::HttpRequests, hops)?;
+        let body = within(response.body, max_response_bytes, "the response")?;
+        context.ledger.take(CALL, Resource::HttpBytes, body.len() as u64)?;
+        if !(200..300).contains(&response.status) {
+            let why = format!("the server answered HTTP status {}", response.status);
+            return Err(Refusal::new(Status::UpstreamError, why).into());
+        }
+        // A server that echoes its request's headers would hand the guest its secrets.
+        Ok(HostReply::Bytes(self.inner.secrets.scrub_bytes(body)))
+    }
+
+    fn log(&self, context: &mut CallContext, level: Level, message: String) -> Answer {
+        let message = cut(message, ceilings::LOG_LINE);
+        context.ledger.take("host_log", Resource::LogLines, 1)?;
+        context.ledger.take("host_log", Resource::LogBytes, message.len() as u64)?;
+        let message = self.inner.secrets.scrub(&message).into_owned();
+        let skill = &context.scope.name;
+        match level {
+            Level::Debug => tracing::debug!(target: "cis_skill", %skill, "{message}"),
+            Level::Info => tracing::info!(target: "cis_skill", %skill, "{message}"),
+            Level::Warn => tracing::warn!(target: "cis_skill", %skill, "{message}"),
+            Level::Error => tracing::error!(target: "cis_skill", %skill, "{message}"),
+        }
+        context.log.push(LogLine { level, message });
+        Ok(HostReply::OK)
+    }
+
+    fn memory(&self) -> Result<&dyn MemoryBackend, Refusal> {
+        let missing = || Refusal::new(Status::NotConfigured, "the host has no memory backend");
+        self.inner.memory.as_deref().ok_or_else(missing)
+    }
+}
+
+fn config_get(context: &CallContext, key: &str) -> Answer {
+    Ok(match context.scope.config.get(key) {
+        None => HostReply::OK,
+        Some(value) => HostReply::Bytes(value.to_string().into()),
+    })
+}
+
+/// Where a key of a skill lies: the grant was checked.
+struct Place<'k> {
+    namespace: Namespace,
+    key: &'k str,
+    shared: Option<SkillName>,
+}
+
+impl<'k> Place<'k> {
+    fn of_key(scope: &SkillScope, key: &'k str, access: Access) -> Result<Self, Refusal> {
+        let place = Place::of_prefix_with(scope, key, access)?;
+        if place.key.is_empty() {
+            return Err(Refusal::new(Status::InvalidArgument, "the key is empty"));
+        }
+        Ok(place)
+    }
+
+    fn of_prefix(scope: &SkillScope, prefix: &'k str) -> Result<Self, Refusal> {
+        Place::of_prefix_with(scope, prefix, Access::Read)
+    }
+
+    fn of_prefix_with(scope: &SkillScope, key: &'k str, access: Access) -> Result<Self, Refusal> {
+        let (place, granted) = match key.strip_prefix(SHARED_KEY_MARK) {
+            None => {
+                let namespace = Namespace::of_skill(&scope.name);
+                (Place { namespace, key, shared: None }, scope.grants.memory)
+            }
+            Some(shared) => {
+                let Some((name, key)) = shared.split_once('/') else {
+                    let why = "a key that begins with `@` names a shared namespace: `@name/key`";
+                    return Err(Refusal::new(Status::InvalidArgument, why));
+                };
+                let name: SkillName =
+                    name.parse().map_err(|error| Refusal::new(Status::InvalidArgument, format!("{error}")))?;
+                let granted = scope.grants.shared_memory.get(&name).copied().unwrap_or(Access::None);
+                (Place { namespace: Namespace::shared(&name), key, shared: Some(name) }, granted)
+            }
+        };
+        if granted < access {
+            let verb = if access == Access::Read { "read" } else { "write" };
+            let what = place.namespace.as_str();
+            return Err(Refusal::new(Status::Denied, format!("the manifest does not let the skill {verb} `{what}`")));
+        }
+        if place.key.len() > ceilings::KEY {
+            return Err(Refusal::new(Status::TooLarge, format!("the key is longer than {} bytes", ceilings::KEY)));
+        }
+        Ok(place)
+    }
+
+    /// A key of this namespace, the way the skill writes it.
+    fn written(&self, key: String) -> String {
+        match &self.shared {
+            None => key,
+            Some(name) => format!("{SHARED_KEY_MARK}{name}/{key}"),
+        }
+    }
+}
+
+/// Refuses what is longer than a ceiling.
+fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Refusal> {
+    let len = value.as_ref().len();
+    if len > ceiling {
+        return Err(Refusal::new(Status::TooLarge, format!("{what} has {len} bytes, more than {ceiling}")));
+    }
+    Ok(value)
+}
+
+/// Cuts a text at a ceiling, at a character's edge.
+fn cut(mut text: String, ceiling: usize) -> String {
+    if text.len() > ceiling {
+        text.truncate(text.floor_char_boundary(ceiling));
+    }
+    text
+}
+
+/// Runs a backend so that its panic is an error of the backend and not the end of a worker.
+async fn guarded<T>(
+    mut work: Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + '_>>,
+) -> Result<T, BackendError> {
+    std::future::poll_fn(move |context| {
+        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+            Ok(poll) => poll,
+            Err(panic) => {
+                let message = format!("the backend panicked: {}", panic_text(&*panic));
+                Poll::Ready(Err(BackendError::new(BackendErrorKind::Failed, message)))
+            }
+        }
+    })
+    .await
+}
+
+fn panic_text(panic: &(dyn Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no message")
+}

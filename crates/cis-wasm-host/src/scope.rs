@@ -1,0 +1,77 @@
+//! What is fixed about a skill for all of its events.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::{Amounts, Grants, Quota};
+
+/// A skill's name: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`, beginning with a letter or digit.
+///
+/// It names the skill's namespace in memory, so it can hold nothing that would lead out of one.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SkillName(String);
+
+/// Why a text is not a [`SkillName`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("`{name}` is not a name: use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit")]
+pub struct SkillNameError {
+    name: String,
+}
+
+impl SkillName {
+    /// The name as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for SkillName {
+    type Err = SkillNameError;
+
+    fn from_str(name: &str) -> Result<Self, SkillNameError> {
+        let head = name.bytes().next().is_some_and(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+        let rest = name
+            .bytes()
+            .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'));
+        if head && rest && name.len() <= 64 {
+            Ok(SkillName(name.to_owned()))
+        } else {
+            // The text is the caller's, of any length: quote only its beginning.
+            Err(SkillNameError { name: name.chars().take(80).collect() })
+        }
+    }
+}
+
+impl fmt::Display for SkillName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What a skill is called, may do and may use: fixed at load, shared by all of its events.
+#[derive(Clone, Debug)]
+pub struct SkillScope {
+    /// The skill's name.
+    pub name: SkillName,
+    /// What it may do.
+    pub grants: Grants,
+    /// What one event may use.
+    pub budget: Amounts,
+    /// What it may keep in memory, over all events.
+    pub quota: Quota,
+    /// Its own settings, as JSON values by name.
+    pub config: serde_json::Map<String, serde_json::Value>,
+}
+
+impl SkillScope {
+    /// The scope of a skill that nobody granted anything in particular: its own memory and its log.
+    pub fn new(name: SkillName) -> Self {
+        SkillScope {
+            name,
+            grants: Grants::default(),
+            budget: Amounts::DEFAULT_LIMITS,
+            quota: Quota::default(),
+            config: serde_json::Map::new(),
+        }
+    }
+}

@@ -1,0 +1,5 @@
+//! Memory backends that come with the host.
+
+mod in_memory;
+
+pub use in_memory::InMemory;
