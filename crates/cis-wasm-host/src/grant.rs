@@ -1,6 +1,7 @@
 //! What a skill may do, parsed once from its manifest.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::str::FromStr;
 
 use url::{Host, Url};
@@ -128,6 +129,39 @@ impl HttpRule {
         url.scheme() == scheme && host && port && url.username().is_empty() && url.password().is_none()
     }
 
+    /// The rule that matches what both match, or `None` when they have nothing in common.
+    ///
+    /// ```
+    /// use cis_wasm_host::HttpRule;
+    ///
+    /// let wide: HttpRule = "*.example.com:*".parse()?;
+    /// let narrow: HttpRule = "api.example.com".parse()?;
+    /// assert_eq!(wide.intersection(&narrow), Some(narrow));
+    /// assert_eq!(wide.intersection(&"example.org".parse()?), None);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn intersection(&self, other: &HttpRule) -> Option<HttpRule> {
+        use HostPattern::{Exact, Suffix};
+        let below = |host: &Host, suffix: &str| match host {
+            Host::Domain(domain) => domain.len() > suffix.len() && domain.ends_with(suffix),
+            Host::Ipv4(_) | Host::Ipv6(_) => false,
+        };
+        let host = match (&self.host, &other.host) {
+            (Exact(one), Exact(two)) if one == two => &self.host,
+            (Exact(host), Suffix(suffix)) if below(host, suffix) => &self.host,
+            (Suffix(suffix), Exact(host)) if below(host, suffix) => &other.host,
+            // Both begin with a dot, so the longer one is below the shorter one.
+            (Suffix(one), Suffix(two)) if one.ends_with(two.as_str()) => &self.host,
+            (Suffix(one), Suffix(two)) if two.ends_with(one.as_str()) => &other.host,
+            _ => return None,
+        };
+        let port = match (self.port, other.port) {
+            (Some(one), Some(two)) if one != two => return None,
+            (one, two) => one.or(two),
+        };
+        (self.secure == other.secure).then(|| HttpRule { secure: self.secure, host: host.clone(), port })
+    }
+
     /// The hosts of this rule.
     pub fn host(&self) -> &HostPattern {
         &self.host
@@ -136,6 +170,24 @@ impl HttpRule {
     /// The port, or `None` for any.
     pub fn port(&self) -> Option<u16> {
         self.port
+    }
+}
+
+/// The shortest text that parses to this rule.
+impl fmt::Display for HttpRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if !self.secure {
+            f.write_str("http://")?;
+        }
+        match &self.host {
+            HostPattern::Exact(host) => write!(f, "{host}")?,
+            HostPattern::Suffix(suffix) => write!(f, "*{suffix}")?,
+        }
+        match self.port {
+            None => f.write_str(":*"),
+            Some(port) if port == if self.secure { 443 } else { 80 } => Ok(()),
+            Some(port) => write!(f, ":{port}"),
+        }
     }
 }
 
