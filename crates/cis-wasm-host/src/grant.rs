@@ -36,13 +36,15 @@ pub struct Grants {
 }
 
 impl Grants {
-    /// The headers with secrets for a request to `url`: those whose own host is exactly the URL's.
+    /// The headers with secrets for a request to `url`: those whose own host is exactly the URL's. A grant that names no
+    /// one exact host has no effect.
     pub(crate) fn secret_headers<'a>(
         &'a self,
         url: &'a Url,
         secrets: &'a Secrets,
     ) -> impl Iterator<Item = (&'a str, SecretValue)> + 'a {
-        self.secrets.iter().filter(|grant| grant.rule.matches(url)).filter_map(|grant| {
+        let own = |rule: &HttpRule| matches!(rule.host, HostPattern::Exact(_)) && rule.matches(url);
+        self.secrets.iter().filter(move |grant| own(&grant.rule)).filter_map(|grant| {
             let value = secrets.value(&grant.name)?;
             Some((grant.header.as_str(), value.prefixed(&grant.prefix)))
         })

@@ -211,6 +211,23 @@ impl Host {
         Ok(reply)
     }
 
+    /// Answers a call whose arguments are of no use, so that it counts as any other.
+    ///
+    /// # Errors
+    ///
+    /// When the event has no host calls left.
+    pub fn refuse(
+        &self,
+        context: &mut CallContext,
+        call: &'static str,
+        status: Status,
+        message: String,
+    ) -> Result<HostReply, HostError> {
+        context.ledger.take(call, Resource::HostCalls, 1)?;
+        context.last_failure = Some(CallFailure { call, status, message });
+        Ok(HostReply::Status(status))
+    }
+
     async fn answer(&self, context: &mut CallContext, call: HostCall) -> Answer {
         match call {
             HostCall::AiChat { prompt } => self.ai_chat(context, prompt).await,
@@ -300,10 +317,13 @@ impl Host {
     async fn http_post(&self, context: &mut CallContext, url: &str, body: Bytes) -> Answer {
         const CALL: &str = "host_http_post";
         if url.len() > ceilings::URL {
-            return Err(Refusal::new(Status::TooLarge, format!("the URL is longer than {} bytes", ceilings::URL)).into());
+            return Err(
+                Refusal::new(Status::TooLarge, format!("the URL is longer than {} bytes", ceilings::URL)).into()
+            );
         }
         let body = within(body, ceilings::HTTP_BODY, "the request body")?;
-        let url = Url::parse(url).map_err(|error| Refusal::new(Status::InvalidArgument, format!("the URL: {error}")))?;
+        let url =
+            Url::parse(url).map_err(|error| Refusal::new(Status::InvalidArgument, format!("the URL: {error}")))?;
         if !context.grants.http.permits(&url) {
             let host = url.host_str().unwrap_or("no host");
             let why = format!("the manifest's `permissions.http.allow` does not match {}://{host}", url.scheme());
@@ -324,12 +344,18 @@ impl Host {
             max_requests,
             grants: context.grants.clone(),
             secrets: self.inner.secrets.clone(),
+            spent: Arc::default(),
         };
-        let response: HttpResponse = guarded(http.post(request)).await?;
-        let hops = response.requests.saturating_sub(1).min(max_requests - 1);
-        context.ledger.take(CALL, Resource::HttpRequests, hops)?;
+        let spent = request.spent.clone();
+        let response: Result<HttpResponse, _> = guarded(http.post(request)).await;
+        // A call that failed has cost what it has cost: else a server could keep a skill busy for nothing.
+        let (requests, bytes) = response.as_ref().map_or((1, 0), |response| (response.requests, response.body.len()));
+        let requests = requests.max(spent.requests()).clamp(1, max_requests);
+        let bytes = (bytes as u64).max(spent.response_bytes()).min(left);
+        context.ledger.take(CALL, Resource::HttpRequests, requests - 1)?;
+        context.ledger.take(CALL, Resource::HttpBytes, bytes)?;
+        let response = response?;
         let body = within(response.body, max_response_bytes, "the response")?;
-        context.ledger.take(CALL, Resource::HttpBytes, body.len() as u64)?;
         if !(200..300).contains(&response.status) {
             let why = format!("the server answered HTTP status {}", response.status);
             return Err(Refusal::new(Status::UpstreamError, why).into());
@@ -445,13 +471,11 @@ fn cut(mut text: String, ceiling: usize) -> String {
 async fn guarded<T>(
     mut work: Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + '_>>,
 ) -> Result<T, BackendError> {
-    std::future::poll_fn(move |context| {
-        match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
-            Ok(poll) => poll,
-            Err(panic) => {
-                let message = format!("the backend panicked: {}", panic_text(&*panic));
-                Poll::Ready(Err(BackendError::new(BackendErrorKind::Failed, message)))
-            }
+    std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
+        Ok(poll) => poll,
+        Err(panic) => {
+            let message = format!("the backend panicked: {}", panic_text(&*panic));
+            Poll::Ready(Err(BackendError::new(BackendErrorKind::Failed, message)))
         }
     })
     .await

@@ -19,7 +19,35 @@ const SHORTEST: usize = 8;
 #[derive(Clone, PartialEq, Eq)]
 pub struct SecretValue(String);
 
+/// Why a text cannot be a [`SecretValue`]. Does not show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum SecretValueError {
+    /// It has a character that no HTTP header can carry.
+    #[error("the secret has a character that is not printable ASCII")]
+    NotPrintable,
+    /// It is too short to be found again in a text.
+    #[error("the secret is shorter than {SHORTEST} bytes")]
+    TooShort,
+}
+
 impl SecretValue {
+    /// A value of at least 8 printable ASCII characters.
+    ///
+    /// # Errors
+    ///
+    /// When it is not.
+    pub fn new(value: impl Into<String>) -> Result<Self, SecretValueError> {
+        let value = value.into();
+        if value.len() < SHORTEST {
+            return Err(SecretValueError::TooShort);
+        }
+        if !value.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
+            return Err(SecretValueError::NotPrintable);
+        }
+        Ok(SecretValue(value))
+    }
+
     /// The value, for the one place that sends it.
     pub fn expose(&self) -> &str {
         &self.0
@@ -28,6 +56,16 @@ impl SecretValue {
     /// This value behind a prefix such as `"Bearer "`.
     pub(crate) fn prefixed(&self, prefix: &str) -> SecretValue {
         SecretValue(format!("{prefix}{}", self.0))
+    }
+
+    /// The ways in which a server that was sent the value is likely to write it: as it is, inside a JSON string, and
+    /// inside a query.
+    fn spellings(&self) -> impl Iterator<Item = String> {
+        let json = serde_json::Value::from(self.expose()).to_string();
+        let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or(&json).to_owned();
+        let slashed = json.replace('/', "\\/");
+        let query = url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect();
+        [self.0.clone(), json, slashed, query].into_iter()
     }
 }
 
@@ -38,9 +76,18 @@ impl fmt::Debug for SecretValue {
 }
 
 /// The integrator's secrets, by the names that manifests use.
-#[derive(Clone, Debug, Default)]
+///
+/// ```
+/// use cis_wasm_host::Secrets;
+///
+/// let secrets = Secrets::new().with("webhook-token", "correct-horse-battery");
+/// assert_eq!(secrets.scrub("sent correct-horse-battery along"), "sent [secret] along");
+/// ```
+#[derive(Clone, Default)]
 pub struct Secrets {
     values: BTreeMap<String, SecretValue>,
+    /// What is looked for in texts and bodies. The longest first: one secret may be the beginning of another.
+    spellings: Vec<String>,
 }
 
 impl Secrets {
@@ -57,8 +104,9 @@ impl Secrets {
     /// own constant or configuration, checked where it enters. See [`Secrets::insert`] for values from elsewhere.
     #[must_use]
     pub fn with(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
-        if let Err(why) = self.insert(name, value) {
-            panic!("{why}");
+        let name = name.into();
+        if let Err(why) = self.insert(name.clone(), value) {
+            panic!("`{name}`: {why}");
         }
         self
     }
@@ -68,15 +116,11 @@ impl Secrets {
     /// # Errors
     ///
     /// Says what is wrong with the value, without showing it.
-    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), String> {
-        let (name, value) = (name.into(), value.into());
-        if value.len() < SHORTEST {
-            return Err(format!("the secret `{name}` is shorter than {SHORTEST} bytes"));
-        }
-        if !value.bytes().all(|byte| (0x20..0x7F).contains(&byte)) {
-            return Err(format!("the secret `{name}` has a character that is not printable ASCII"));
-        }
-        self.values.insert(name, SecretValue(value));
+    pub fn insert(&mut self, name: impl Into<String>, value: impl Into<String>) -> Result<(), SecretValueError> {
+        self.values.insert(name.into(), SecretValue::new(value)?);
+        self.spellings = self.values.values().flat_map(SecretValue::spellings).collect();
+        self.spellings.sort_by(|a, b| b.len().cmp(&a.len()).then_with(|| a.cmp(b)));
+        self.spellings.dedup();
         Ok(())
     }
 
@@ -85,12 +129,12 @@ impl Secrets {
         self.values.get(name)
     }
 
-    /// A text without any of the secrets.
+    /// A text without any of the secrets, in capitals or not: host names come back in small letters.
     pub fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);
-        for value in self.values.values() {
-            if text.contains(&value.0) {
-                text = Cow::Owned(text.replace(&value.0, SCRUBBED));
+        for spelling in &self.spellings {
+            if let Some(scrubbed) = replace_any_case(&text, spelling) {
+                text = Cow::Owned(scrubbed);
             }
         }
         text
@@ -98,8 +142,29 @@ impl Secrets {
 
     /// Bytes without any of the secrets. Bytes that hold none are handed back as they are.
     pub fn scrub_bytes(&self, bytes: Bytes) -> Bytes {
-        self.values.values().fold(bytes, |bytes, value| replace_all(bytes, value.0.as_bytes()))
+        self.spellings.iter().fold(bytes, |bytes, spelling| replace_all(bytes, spelling.as_bytes()))
     }
+}
+
+impl fmt::Debug for Secrets {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(&self.values).finish()
+    }
+}
+
+fn replace_any_case(text: &str, secret: &str) -> Option<String> {
+    // Both have the same length and the same character edges in small ASCII letters.
+    let (lower, secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let mut hits = lower.match_indices(&secret).peekable();
+    hits.peek()?;
+    let (mut out, mut rest) = (String::new(), 0);
+    for (at, hit) in hits {
+        out.push_str(&text[rest..at]);
+        out.push_str(SCRUBBED);
+        rest = at + hit.len();
+    }
+    out.push_str(&text[rest..]);
+    Some(out)
 }
 
 fn replace_all(bytes: Bytes, secret: &[u8]) -> Bytes {

@@ -1,6 +1,7 @@
 //! How a skill reaches the network.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -25,13 +26,31 @@ pub struct HttpRequest {
     pub max_requests: u64,
     pub(crate) grants: Arc<Grants>,
     pub(crate) secrets: Arc<Secrets>,
+    pub(crate) spent: Arc<Spent>,
+}
+
+/// What a call has cost so far, also when it fails. Clones of a request share it.
+#[derive(Debug, Default)]
+pub(crate) struct Spent {
+    requests: AtomicU64,
+    response_bytes: AtomicU64,
+}
+
+impl Spent {
+    pub(crate) fn requests(&self) -> u64 {
+        self.requests.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn response_bytes(&self) -> u64 {
+        self.response_bytes.load(Ordering::Relaxed)
+    }
 }
 
 impl HttpRequest {
     /// A request outside of any skill, for testing a backend.
     pub fn new(url: Url, body: Bytes, grants: Arc<Grants>, secrets: Arc<Secrets>) -> Self {
         let max_response_bytes = cis_wasm_abi::ceilings::REPLY;
-        HttpRequest { url, body, max_response_bytes, max_requests: 8, grants, secrets }
+        HttpRequest { url, body, max_response_bytes, max_requests: 8, grants, secrets, spent: Arc::default() }
     }
 
     /// Whether the skill may send a request to this URL.
@@ -44,9 +63,24 @@ impl HttpRequest {
         self.grants.secret_headers(url, &self.secrets)
     }
 
-    /// Takes the secrets that the skill was granted out of bytes that will reach it.
+    /// Notes that a request is about to be sent, so that the skill is charged for it even when the call fails then.
+    pub fn note_request(&self) {
+        self.spent.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that bytes of a response's body have come, so that the skill is charged for them even when the call fails.
+    pub fn note_received(&self, bytes: usize) {
+        self.spent.response_bytes.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    /// Takes the host's secrets out of bytes that will reach a skill.
     pub fn scrub(&self, bytes: Bytes) -> Bytes {
         self.secrets.scrub_bytes(bytes)
+    }
+
+    /// Takes the host's secrets out of a text that will reach an error or a log.
+    pub fn scrub_text(&self, text: &str) -> String {
+        self.secrets.scrub(text).into_owned()
     }
 }
 
