@@ -49,7 +49,9 @@ pub enum HostError {
         wanted: u64,
     },
     /// A replayed call is not the one that was recorded.
-    #[error("call {index} of the run is {got}, the recording has {recorded}; the skill is not the one that was recorded")]
+    #[error(
+        "call {index} of the run is {got}, the recording has {recorded}; the skill is not the one that was recorded"
+    )]
     Diverged {
         /// The number of the call in the run, from 0.
         index: usize,

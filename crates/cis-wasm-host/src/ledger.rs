@@ -79,17 +79,17 @@ pub struct Amounts([u64; Resource::ALL.len()]);
 impl Amounts {
     /// What an event may use where nobody said otherwise: room for a busy skill, a small bill for a hostile one.
     pub const DEFAULT_LIMITS: Amounts = Amounts([
-        10_000,     // host calls
-        64 << 20,   // bytes in
-        64 << 20,   // bytes out
-        1_000,      // memory writes
-        16 << 20,   // memory write bytes
-        32,         // AI calls
-        32_768,     // AI tokens
-        32,         // HTTP requests
-        32 << 20,   // HTTP bytes
-        1_000,      // log lines
-        256 << 10,  // log bytes
+        10_000,    // host calls
+        64 << 20,  // bytes in
+        64 << 20,  // bytes out
+        1_000,     // memory writes
+        16 << 20,  // memory write bytes
+        32,        // AI calls
+        32_768,    // AI tokens
+        32,        // HTTP requests
+        32 << 20,  // HTTP bytes
+        1_000,     // log lines
+        256 << 10, // log bytes
     ]);
 
     /// The number for a resource.
