@@ -38,25 +38,39 @@
 
 mod backend;
 mod call;
+#[cfg(feature = "http")]
+mod egress;
 mod error;
 mod grant;
 mod host;
+#[cfg(any(feature = "http", feature = "openai"))]
+mod io_thread;
 mod journal;
 mod ledger;
+#[cfg(feature = "openai")]
+mod openai;
 mod scope;
 mod secrets;
 mod store;
+#[cfg(any(feature = "http", feature = "openai"))]
+mod tls;
 
 pub use backend::{
     AiBackend, AiReply, AiRequest, BackendError, BackendErrorKind, HttpBackend, HttpRequest, HttpResponse,
     MemoryBackend, Namespace, Quota,
 };
 pub use call::{HostCall, HostReply};
+#[cfg(feature = "http")]
+pub use egress::{AddressClass, EgressClient, EgressPolicy, EgressPolicyError, Resolver, SystemResolver};
 pub use error::{Fault, HostError};
 pub use grant::{Access, Grants, HostPattern, HttpGrant, HttpRule, HttpRuleError, SecretGrant};
 pub use host::{CallContext, CallFailure, Host, HostBuilder, LogLine};
 pub use journal::{Journal, JournalEntry};
 pub use ledger::{Amounts, Ledger, Resource};
+#[cfg(feature = "openai")]
+pub use openai::{OpenAi, OpenAiConfig, ReplyLimit};
 pub use scope::{SkillName, SkillNameError, SkillScope};
-pub use secrets::{SecretValue, Secrets};
+pub use secrets::{SecretValue, SecretValueError, Secrets};
 pub use store::InMemory;
+#[cfg(feature = "redb")]
+pub use store::RedbMemory;
