@@ -1,0 +1,148 @@
+//! The meter of one run: fuel by slices, the deadline, and whether anybody still waits.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::Waker;
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, ErrorKind, GUEST_CODE};
+
+/// How much fuel a guest gets at a time: some tens of microseconds of work. The clock is looked at this often.
+const SLICE: u64 = 100_000;
+
+/// Fuel given and used in one run.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fuel {
+    limit: u64,
+    given: u64,
+}
+
+impl Fuel {
+    /// A run that may use so much.
+    pub(crate) fn new(limit: u64) -> Self {
+        Fuel { limit: limit.min(i64::MAX as u64), given: 0 }
+    }
+
+    /// What was used, when the counter stands at `left`.
+    pub(crate) fn used(&self, left: i64) -> u64 {
+        self.given.saturating_add_signed(left.saturating_neg())
+    }
+
+    /// The counter's next value, when it stands at `left`.
+    pub(crate) fn next_slice(&mut self, left: i64) -> Result<i64, Error> {
+        let used = self.used(left);
+        if used > self.limit {
+            return Err(ErrorKind::OutOfFuel { limit: self.limit }.into());
+        }
+        let slice = SLICE.min(self.limit - used);
+        self.given = used + slice;
+        Ok(slice as i64)
+    }
+}
+
+/// When a run has to be over.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Deadline {
+    started: Instant,
+    limit: Duration,
+}
+
+impl Deadline {
+    /// So long from now.
+    pub(crate) fn starting_now(limit: Duration) -> Self {
+        Deadline { started: Instant::now(), limit }
+    }
+
+    /// How long it has been.
+    pub(crate) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// How long is left. `during` is what the guest is doing.
+    pub(crate) fn left(&self, during: &'static str) -> Result<Duration, Error> {
+        let left = self.limit.saturating_sub(self.elapsed());
+        if left.is_zero() {
+            let limit_ms = u64::try_from(self.limit.as_millis()).unwrap_or(u64::MAX);
+            return Err(ErrorKind::DeadlineExceeded { limit_ms, during }.into());
+        }
+        Ok(left)
+    }
+}
+
+/// Whether whoever sent the event still waits for it. Clones are the same event's.
+#[derive(Clone, Default)]
+pub(crate) struct Cancel {
+    inner: Arc<CancelState>,
+}
+
+#[derive(Default)]
+struct CancelState {
+    cancelled: AtomicBool,
+    /// Wakes the run where it waits for a backend.
+    waiting: Mutex<Option<Waker>>,
+}
+
+impl Cancel {
+    /// Nobody waits any more.
+    pub(crate) fn cancel(&self) {
+        self.inner.cancelled.store(true, Ordering::Release);
+        if let Some(waker) = self.waiting().take() {
+            waker.wake();
+        }
+    }
+
+    /// Has `waker` woken by a cancellation from now on.
+    pub(crate) fn wake_on_cancel(&self, waker: &Waker) {
+        *self.waiting() = Some(waker.clone());
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        if self.inner.cancelled.load(Ordering::Acquire) { Err(ErrorKind::Cancelled.into()) } else { Ok(()) }
+    }
+
+    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
+        self.inner.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Everything that can stop a run from outside.
+#[derive(Clone)]
+pub(crate) struct Clock {
+    pub deadline: Deadline,
+    pub cancel: Cancel,
+}
+
+impl Clock {
+    /// Whether the run may go on in guest code.
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        self.cancel.check()?;
+        self.deadline.left(GUEST_CODE).map(drop)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fuel_adds_up_over_slices() {
+        let mut fuel = Fuel::new(250_000);
+        assert_eq!(fuel.next_slice(0).unwrap(), 100_000);
+        assert_eq!(fuel.used(40_000), 60_000);
+        // The guest went 7 below zero: it used them.
+        assert_eq!(fuel.next_slice(-7).unwrap(), 100_000);
+        assert_eq!(fuel.used(100_000), 100_007);
+        assert_eq!(fuel.next_slice(-3).unwrap(), 49_990);
+        assert_eq!(fuel.used(0), 250_000);
+        assert_eq!(fuel.next_slice(-1).unwrap_err().code(), "out_of_fuel");
+    }
+
+    #[test]
+    fn the_last_unit_may_be_used() {
+        let mut fuel = Fuel::new(1);
+        assert_eq!(fuel.next_slice(0).unwrap(), 1);
+        assert_eq!(fuel.used(0), 1);
+        assert!(fuel.next_slice(-1).is_err());
+        assert_eq!(Fuel::new(0).next_slice(0).unwrap(), 0);
+    }
+}

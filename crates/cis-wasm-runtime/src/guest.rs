@@ -1,0 +1,242 @@
+//! What an instance's imports can reach: its memory, its allocator, and the event that is being handled.
+
+use cis_wasm_abi::{Packed, Region, ceilings};
+use cis_wasm_host::{CallContext, Host};
+use std::sync::Arc;
+use wasmer::{FunctionEnvMut, Global, TypedFunction, Value, WASM_PAGE_SIZE};
+
+use crate::clock::{Clock, Fuel};
+use crate::error::{Error, ErrorKind};
+use crate::memory::{GuestMemory, OutOfBounds};
+use crate::trap;
+use crate::worker::Workers;
+
+/// The environment of an instance's imports.
+pub(crate) struct Guest {
+    /// Functions the module imports, for naming frames.
+    pub imports: u32,
+    /// The cap on memory in bytes, for errors.
+    pub memory_cap: u64,
+    /// Set once, right after instantiation and before any of the guest's code runs.
+    pub parts: Option<Parts>,
+    /// The event that is being handled. Present exactly while guest code may run.
+    pub running: Option<Running>,
+}
+
+/// What of an instance the host works with.
+#[derive(Clone)]
+pub(crate) struct Parts {
+    pub memory: GuestMemory,
+    pub fuel: Global,
+    pub allocator: Allocator,
+}
+
+/// One run of guest code: an event, an initialisation or a shutdown.
+pub(crate) struct Running {
+    pub host: Host,
+    pub context: CallContext,
+    pub fuel: Fuel,
+    pub clock: Clock,
+    /// Where this runs, when it does not run on a thread that somebody lent.
+    pub workers: Option<Arc<Workers>>,
+}
+
+/// Where the host puts what it gives the guest.
+#[derive(Clone)]
+pub(crate) enum Allocator {
+    /// The guest's own `cis_alloc` or `malloc`.
+    Guest(TypedFunction<i32, i32>),
+    /// Pages that the host adds at the end of memory.
+    Arena(Arena),
+}
+
+/// Pages at the end of memory of a guest without an allocator. Rewound after every event.
+///
+/// When the guest grows its memory itself, the arena goes on behind that, in a new stretch.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Arena {
+    /// Stretches of memory that belong to the arena: begin and end.
+    stretches: Vec<(u64, u64)>,
+    /// The stretch in use.
+    current: usize,
+    /// The first free byte of it.
+    next: u64,
+}
+
+/// Alignment of everything in the arena: enough for any type of C.
+const ARENA_ALIGN: u64 = 16;
+
+impl Arena {
+    /// Everything given so far is free again.
+    pub(crate) fn rewind(&mut self) {
+        self.current = 0;
+        self.next = self.stretches.first().map_or(0, |(begin, _)| *begin);
+    }
+
+    /// Room for so many bytes in what the arena has.
+    fn place(&mut self, len: u64) -> Option<u64> {
+        let (mut current, mut ptr) = (self.current, self.next);
+        loop {
+            let (_, end) = self.stretches.get(current)?;
+            if ptr + len <= *end {
+                self.current = current;
+                self.next = (ptr + len).next_multiple_of(ARENA_ALIGN);
+                return Some(ptr);
+            }
+            current += 1;
+            (ptr, _) = *self.stretches.get(current)?;
+        }
+    }
+
+    /// Takes over a stretch that was added at the end of memory.
+    fn add(&mut self, begin: u64, end: u64) {
+        match self.stretches.last_mut() {
+            // The last stretch was too small: what is free of it now reaches into the new pages.
+            Some((_, last)) if *last == begin => *last = end,
+            _ => {
+                // Pointer 0 is "no bytes": nothing is ever placed there.
+                let begin = begin.max(ARENA_ALIGN);
+                self.stretches.push((begin, end));
+                self.current = self.stretches.len() - 1;
+                self.next = begin;
+            }
+        }
+    }
+}
+
+impl Guest {
+    pub(crate) fn parts(&self) -> Result<&Parts, Error> {
+        self.parts.as_ref().ok_or_else(|| internal("guest code ran before its instance was complete"))
+    }
+
+    pub(crate) fn running(&mut self) -> Result<&mut Running, Error> {
+        self.running.as_mut().ok_or_else(|| internal("guest code ran outside of any event"))
+    }
+}
+
+pub(crate) fn internal(message: &str) -> Error {
+    ErrorKind::Internal { message: message.into() }.into()
+}
+
+/// What a region out of bounds means: `what` says whose argument it is.
+pub(crate) fn bad_pointer(what: impl Into<String>, out: OutOfBounds) -> Error {
+    let OutOfBounds { region: Region { ptr, len }, memory } = out;
+    ErrorKind::BadPointer { what: what.into(), ptr, len, memory }.into()
+}
+
+/// Finds room in the guest for `len` bytes. May run guest code, and may grow memory.
+pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<u32, Error> {
+    let Parts { memory, allocator, .. } = env.data().parts()?.clone();
+    match allocator {
+        Allocator::Guest(alloc) => {
+            let imports = env.data().imports;
+            let ptr = alloc.call(env, len as i32).map_err(|error| trap::classify(error, imports))? as u32;
+            if ptr == 0 {
+                let what = format!("gave no memory for {len} bytes");
+                return Err(ErrorKind::BadAllocation { what }.into());
+            }
+            let size = memory.len(env);
+            if (Region { ptr, len }).within(size).is_none() {
+                let what = format!("gave {len} bytes at {ptr:#x}, outside of its memory of {size} bytes");
+                return Err(ErrorKind::BadAllocation { what }.into());
+            }
+            Ok(ptr)
+        }
+        Allocator::Arena(_) => {
+            if let Some(ptr) = arena(env)?.place(len.into()) {
+                return Ok(ptr as u32);
+            }
+            let limit = env.data().memory_cap;
+            let size = memory.len(env);
+            // The first 16 bytes of a memory without any pages stay free.
+            let pages = (u64::from(len) + ARENA_ALIGN).div_ceil(WASM_PAGE_SIZE as u64);
+            let wanted = size + pages * WASM_PAGE_SIZE as u64;
+            let grown = u32::try_from(pages).ok().filter(|_| wanted <= limit).and_then(|pages| memory.grow(env, pages));
+            let begin = grown.ok_or(ErrorKind::OutOfMemory { wanted, limit })?;
+            let end = memory.len(env);
+            let arena = arena(env)?;
+            arena.add(begin, end);
+            let ptr = arena.place(len.into()).ok_or_else(|| internal("the arena grew and has no room"))?;
+            Ok(ptr as u32)
+        }
+    }
+}
+
+fn arena<'e>(env: &'e mut FunctionEnvMut<'_, Guest>) -> Result<&'e mut Arena, Error> {
+    match env.data_mut().parts.as_mut().map(|parts| &mut parts.allocator) {
+        Some(Allocator::Arena(arena)) => Ok(arena),
+        _ => Err(internal("the guest's allocator changed")),
+    }
+}
+
+/// Puts bytes into the guest. They are never at pointer 0, also when there are none.
+pub(crate) fn give(env: &mut FunctionEnvMut<'_, Guest>, bytes: &[u8]) -> Result<Region, Error> {
+    debug_assert!(bytes.len() <= ceilings::EVENT_DATA.max(ceilings::RESPONSE));
+    let len = u32::try_from(bytes.len()).map_err(|_| internal("more than 4 GiB for a guest"))?;
+    let ptr = allocate(env, len.max(1))?;
+    let memory = env.data().parts()?.memory.clone();
+    memory.write(env, ptr, bytes).map_err(|out| bad_pointer("the guest's allocator", out))?;
+    Ok(Region { ptr, len })
+}
+
+/// A region as a packed result.
+pub(crate) fn packed(region: Region) -> Result<Packed, Error> {
+    Packed::bytes(region.ptr, region.len).ok_or_else(|| internal("bytes were put at pointer 0"))
+}
+
+/// The counter's value.
+pub(crate) fn fuel_left(env: &mut FunctionEnvMut<'_, Guest>) -> Result<i64, Error> {
+    let fuel = env.data().parts()?.fuel.clone();
+    match fuel.get(env) {
+        Value::I64(left) => Ok(left),
+        _ => Err(internal("the fuel counter is no i64")),
+    }
+}
+
+/// Gives the guest its next slice of fuel.
+pub(crate) fn refuel(env: &mut FunctionEnvMut<'_, Guest>) -> Result<(), Error> {
+    let left = fuel_left(env)?;
+    let running = env.data_mut().running()?;
+    let slice = running.fuel.next_slice(left)?;
+    running.clock.check()?;
+    set_fuel(env, slice)
+}
+
+/// Sets the counter.
+pub(crate) fn set_fuel(env: &mut FunctionEnvMut<'_, Guest>, slice: i64) -> Result<(), Error> {
+    let fuel = env.data().parts()?.fuel.clone();
+    fuel.set(env, Value::I64(slice)).map_err(|error| internal(&format!("the fuel counter: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arena_is_reused_after_a_rewind() {
+        let mut arena = Arena::default();
+        assert_eq!(arena.place(1), None);
+        arena.add(0, 65_536);
+        assert_eq!(arena.place(10), Some(16));
+        assert_eq!(arena.place(1), Some(32));
+        assert_eq!(arena.place(65_536), None);
+        // More pages right behind: one stretch, used from where it was left.
+        arena.add(65_536, 3 * 65_536);
+        assert_eq!(arena.place(65_536), Some(48));
+        arena.rewind();
+        assert_eq!(arena.place(8), Some(16));
+        assert_eq!(arena.place(8), Some(32));
+    }
+
+    #[test]
+    fn a_guest_that_grows_in_between_splits_the_arena() {
+        let mut arena = Arena::default();
+        arena.add(65_536, 131_072);
+        assert_eq!(arena.place(65_536), Some(65_536));
+        assert_eq!(arena.place(1), None);
+        arena.add(262_144, 327_680);
+        assert_eq!(arena.place(100), Some(262_144));
+        arena.rewind();
+        assert_eq!(arena.place(1), Some(65_536));
+    }
+}

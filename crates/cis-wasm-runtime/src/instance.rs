@@ -1,0 +1,308 @@
+//! One instance of a skill: a store, and the exports the host calls.
+//!
+//! Invariants:
+//! - Guest code runs only inside [`Live::run`], so there is always an event to charge, and a clock that stops it.
+//! - After a run that ended in an error other than the skill's own answer, the instance's state is unknown: its owner
+//!   drops it.
+//! - A `Live` is one closed world: whatever its store points to is owned by that store, or is immutable code that the
+//!   module's engine shares between threads. Nothing of it is tied to a thread except while a call is in progress, and
+//!   then `&mut self` keeps it where it is. So it may move from one thread to another between calls.
+
+use bytes::Bytes;
+use cis_wasm_abi::{
+    EXPORT_ABI_VERSION, EXPORT_ALLOC, EXPORT_FREE, EXPORT_INIT, EXPORT_MALLOC, EXPORT_MEMORY, EXPORT_ON_EVENT,
+    EXPORT_SHUTDOWN, Packed, Region, Status, Unpacked, ValType, ceilings,
+};
+use cis_wasm_host::{CallContext, CallFailure};
+use wasmer::{
+    FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, RuntimeError, Store, TypedFunction,
+    WasmTypeList,
+};
+
+use crate::error::{Error, ErrorKind};
+use crate::guest::{self, Allocator, Arena, Guest, Parts, Running, bad_pointer, give, internal};
+use crate::imports::imports;
+use crate::memory::GuestMemory;
+use crate::meter::{FUEL_GLOBAL, START};
+use crate::program::Program;
+use crate::trap;
+
+/// An instance.
+pub(crate) struct Live {
+    store: Store,
+    env: FunctionEnv<Guest>,
+    exports: Exports,
+}
+
+// SAFETY: see the third invariant above. wasmer 7.4.2 does not say `Send` of its store because of raw pointers into its
+// own heap blocks (instances, tables, globals), of `dyn Any` environments, of which the only one here is a `Guest`
+// (checked below), and of a hook (`on_called`) that nobody here sets. Its only thread-local state is a stack of stores
+// with calls in progress.
+unsafe impl Send for Live {}
+
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Guest>();
+};
+
+/// What the host calls. Looked up once.
+#[derive(Clone)]
+struct Exports {
+    start: Option<TypedFunction<(), ()>>,
+    abi_version: Option<TypedFunction<(), i32>>,
+    init: Option<TypedFunction<(), i32>>,
+    on_event: OnEvent,
+    free: Option<TypedFunction<(i32, i32), ()>>,
+    shutdown: Option<TypedFunction<(), ()>>,
+}
+
+/// `skill_on_event` in either of its forms.
+#[derive(Clone)]
+enum OnEvent {
+    Packed(TypedFunction<(i32, i32, i32, i32), i64>),
+    Status(TypedFunction<(i32, i32, i32, i32), i32>),
+}
+
+/// What is left of a run beside its result.
+pub(crate) struct Ran {
+    pub context: CallContext,
+    /// Units of fuel used.
+    pub fuel: u64,
+    /// Bytes of linear memory at its end.
+    pub memory_bytes: u64,
+}
+
+impl Live {
+    /// Makes an instance. None of the guest's code runs here: its start function waits for [`Live::start_up`].
+    pub(crate) fn new(program: &Program) -> Result<Self, Error> {
+        let mut store = Store::new(program.engine.clone());
+        let guest = Guest {
+            imports: program.shape.imports.len() as u32,
+            memory_cap: program.limits.memory_bytes,
+            parts: None,
+            running: None,
+        };
+        let env = FunctionEnv::new(&mut store, guest);
+        let imports = imports(&mut store, &env, &program.shape.imports);
+        let instance =
+            Instance::new(&mut store, &program.module, &imports).map_err(|error| not_instantiated(error, program))?;
+        let memory = instance.exports.get_memory(EXPORT_MEMORY).map_err(missing)?.clone();
+        let fuel = instance.exports.get_global(FUEL_GLOBAL).map_err(missing)?.clone();
+        let exports = Exports {
+            start: optional(&instance, &store, START)?,
+            abi_version: optional(&instance, &store, EXPORT_ABI_VERSION)?,
+            init: optional(&instance, &store, EXPORT_INIT)?,
+            on_event: match program.shape.on_event_result() {
+                Some(ValType::I64) => OnEvent::Packed(required(&instance, &store, EXPORT_ON_EVENT)?),
+                _ => OnEvent::Status(required(&instance, &store, EXPORT_ON_EVENT)?),
+            },
+            free: optional(&instance, &store, EXPORT_FREE)?,
+            shutdown: optional(&instance, &store, EXPORT_SHUTDOWN)?,
+        };
+        let alloc = match optional(&instance, &store, EXPORT_ALLOC)? {
+            Some(alloc) => Some(alloc),
+            None => optional(&instance, &store, EXPORT_MALLOC)?,
+        };
+        let allocator = alloc.map_or(Allocator::Arena(Arena::default()), Allocator::Guest);
+        env.as_mut(&mut store).parts = Some(Parts { memory: GuestMemory::new(memory), fuel, allocator });
+        Ok(Live { store, env, exports })
+    }
+
+    /// Runs what comes before the first event: the start function, then `skill_init`.
+    pub(crate) fn start_up(&mut self, running: Running) -> (Result<(), Error>, Ran) {
+        self.run(running, |exports, env| {
+            if let Some(start) = &exports.start {
+                called(start.call(env), env)?;
+            }
+            if let Some(abi_version) = &exports.abi_version {
+                let guest = called(abi_version.call(env), env)?;
+                if !(1..=cis_wasm_abi::ABI_VERSION).contains(&guest) {
+                    return Err(ErrorKind::UnsupportedAbi { guest, host: cis_wasm_abi::ABI_VERSION }.into());
+                }
+            }
+            let Some(init) = &exports.init else { return Ok(()) };
+            match called(init.call(env), env)? {
+                0 => Ok(()),
+                status => {
+                    let (text, cause) = told(env, status)?;
+                    Err(ErrorKind::InitFailed { status, text, cause }.into())
+                }
+            }
+        })
+    }
+
+    /// Handles one event. `reused` says whether the instance will see another: then what the event took is given back.
+    pub(crate) fn event(
+        &mut self,
+        event_type: &str,
+        data: &[u8],
+        running: Running,
+        reused: bool,
+    ) -> (Result<Bytes, Error>, Ran) {
+        self.run(running, |exports, env| {
+            let blocks = [block(env, event_type.as_bytes())?, block(env, data)?];
+            let [ty, data] = blocks;
+            if overlap(ty, data) {
+                let what = "gave out memory that it had given out before".into();
+                return Err(ErrorKind::BadAllocation { what }.into());
+            }
+            let args = (ty.ptr as i32, ty.len as i32, data.ptr as i32, data.len as i32);
+            let returned = match &exports.on_event {
+                OnEvent::Packed(function) => {
+                    let result = function.call(env, args.0, args.1, args.2, args.3);
+                    Packed::from_i64(called(result, env)?)
+                }
+                OnEvent::Status(function) => {
+                    let result = function.call(env, args.0, args.1, args.2, args.3);
+                    Packed::code(called(result, env)?)
+                }
+            };
+            let answer = match returned.unpack() {
+                Unpacked::Status(status) if status == Status::Ok.code() => Ok((Bytes::new(), None)),
+                Unpacked::Status(status) => {
+                    let (text, cause) = told(env, status)?;
+                    Err(ErrorKind::SkillFailed { status, text, cause }.into())
+                }
+                Unpacked::Bytes { ptr, len } => {
+                    let region = Region { ptr, len };
+                    Ok((response(env, region)?, Some(region)))
+                }
+            };
+            if reused {
+                let response = answer.as_ref().ok().and_then(|(_, region)| *region);
+                give_back(exports, env, blocks, response)?;
+            }
+            answer.map(|(bytes, _)| bytes)
+        })
+    }
+
+    /// Runs `skill_shutdown`, when there is one.
+    pub(crate) fn shut_down(&mut self, running: Running) -> (Result<(), Error>, Ran) {
+        self.run(running, |exports, env| match &exports.shutdown {
+            Some(shutdown) => called(shutdown.call(env), env),
+            None => Ok(()),
+        })
+    }
+
+    fn run<T>(
+        &mut self,
+        mut running: Running,
+        body: impl FnOnce(&Exports, &mut FunctionEnvMut<'_, Guest>) -> Result<T, Error>,
+    ) -> (Result<T, Error>, Ran) {
+        // The counter starts where the run's fuel does.
+        let slice = running.fuel.next_slice(0);
+        let mut env = self.env.clone().into_mut(&mut self.store);
+        env.data_mut().running = Some(running);
+        let result =
+            slice.and_then(|slice| guest::set_fuel(&mut env, slice)).and_then(|()| body(&self.exports, &mut env));
+        let left = guest::fuel_left(&mut env);
+        let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len(&env));
+        let Some(running) = env.data_mut().running.take() else {
+            unreachable!("`running` was set above, and nothing else takes it")
+        };
+        let fuel = left.map_or(0, |left| running.fuel.used(left));
+        let mut context = running.context;
+        let result = result.map_err(|error| with_text(error, &mut context));
+        (result, Ran { context, fuel, memory_bytes })
+    }
+}
+
+/// An export of the contract. The check saw its type, so another one is our bug.
+fn required<Args: WasmTypeList, Rets: WasmTypeList>(
+    instance: &Instance,
+    store: &Store,
+    name: &str,
+) -> Result<TypedFunction<Args, Rets>, Error> {
+    instance.exports.get_typed_function(store, name).map_err(missing)
+}
+
+fn optional<Args: WasmTypeList, Rets: WasmTypeList>(
+    instance: &Instance,
+    store: &Store,
+    name: &str,
+) -> Result<Option<TypedFunction<Args, Rets>>, Error> {
+    match instance.exports.contains(name) {
+        true => required(instance, store, name).map(Some),
+        false => Ok(None),
+    }
+}
+
+fn missing(error: impl std::fmt::Display) -> Error {
+    internal(&format!("an export that was checked: {error}"))
+}
+
+fn not_instantiated(error: InstantiationError, program: &Program) -> Error {
+    match error {
+        // Segments that do not fit are the module's; that they do not can be seen only here.
+        InstantiationError::Link(LinkError::Trap(error)) | InstantiationError::Start(error) => {
+            trap::classify(error, program.shape.imports.len() as u32)
+        }
+        InstantiationError::Link(LinkError::Resource(message)) => {
+            ErrorKind::Internal { message: format!("no memory for an instance: {message}") }.into()
+        }
+        error => internal(&format!("a module that was checked: {error}")),
+    }
+}
+
+/// The result of a call into the guest.
+fn called<T>(result: Result<T, RuntimeError>, env: &FunctionEnvMut<'_, Guest>) -> Result<T, Error> {
+    result.map_err(|error| trap::classify(error, env.data().imports))
+}
+
+/// What the guest told beside a status: its text, and the failed host call that the status comes from.
+fn told(env: &mut FunctionEnvMut<'_, Guest>, status: i32) -> Result<(Option<String>, Option<CallFailure>), Error> {
+    let context = &mut env.data_mut().running()?.context;
+    let cause = context.last_failure.take().filter(|failure| failure.status.code() == status);
+    Ok((context.error_text.take(), cause))
+}
+
+/// A panic's message is set before the trap.
+fn with_text(error: Error, context: &mut CallContext) -> Error {
+    match error.kind() {
+        ErrorKind::Trapped { trap, frames, .. } => {
+            let text = context.error_text.take();
+            ErrorKind::Trapped { trap: *trap, frames: frames.clone(), text }.into()
+        }
+        _ => error,
+    }
+}
+
+/// Where a block without bytes lies: not at 0, and not read.
+const NO_BYTES: Region = Region { ptr: 8, len: 0 };
+
+fn block(env: &mut FunctionEnvMut<'_, Guest>, bytes: &[u8]) -> Result<Region, Error> {
+    if bytes.is_empty() { Ok(NO_BYTES) } else { give(env, bytes) }
+}
+
+fn overlap(a: Region, b: Region) -> bool {
+    let end = |region: Region| u64::from(region.ptr) + u64::from(region.len);
+    a.len > 0 && b.len > 0 && u64::from(a.ptr) < end(b) && u64::from(b.ptr) < end(a)
+}
+
+fn response(env: &mut FunctionEnvMut<'_, Guest>, region: Region) -> Result<Bytes, Error> {
+    if region.len as usize > ceilings::RESPONSE {
+        return Err(ErrorKind::ResponseTooLarge { len: region.len.into(), ceiling: ceilings::RESPONSE }.into());
+    }
+    let memory = env.data().parts()?.memory.clone();
+    memory.read(env, region).map_err(|out| bad_pointer("the response of skill_on_event", out))
+}
+
+/// Gives back what an event took of an instance that will see another one.
+fn give_back(
+    exports: &Exports,
+    env: &mut FunctionEnvMut<'_, Guest>,
+    blocks: [Region; 2],
+    response: Option<Region>,
+) -> Result<(), Error> {
+    if let Some(Parts { allocator: Allocator::Arena(arena), .. }) = &mut env.data_mut().parts {
+        arena.rewind();
+        return Ok(());
+    }
+    let Some(free) = &exports.free else { return Ok(()) };
+    let response =
+        response.filter(|response| response.len > 0 && !blocks.iter().any(|block| overlap(*block, *response)));
+    for region in blocks.into_iter().filter(|block| block.len > 0).chain(response) {
+        called(free.call(env, region.ptr as i32, region.len as i32), env)?;
+    }
+    Ok(())
+}

@@ -1,0 +1,88 @@
+//! The one way to read and write a guest's memory.
+//!
+//! Invariants:
+//! - Every access names a [`Region`] and is checked against the memory's present size, without overflow, before a byte is
+//!   touched or allocated for it.
+//! - Bytes are copied once, in or out. No pointer or slice into guest memory outlives the function that made it, so none
+//!   is alive while the guest runs or its memory grows.
+//! - The memory belongs to one store, whose exclusive or shared borrow is held for the length of the copy; memories are
+//!   never shared between threads ([`crate::check::FEATURES`] has no threads). So nobody else writes to the bytes while
+//!   they are copied.
+
+use bytes::Bytes;
+use cis_wasm_abi::Region;
+use wasmer::{AsStoreMut, AsStoreRef, Memory, Pages, WASM_PAGE_SIZE};
+
+/// A region does not lie within memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct OutOfBounds {
+    pub region: Region,
+    /// The size of memory in bytes.
+    pub memory: u64,
+}
+
+/// A guest's linear memory.
+#[derive(Clone)]
+pub(crate) struct GuestMemory {
+    memory: Memory,
+}
+
+impl GuestMemory {
+    pub(crate) fn new(memory: Memory) -> Self {
+        GuestMemory { memory }
+    }
+
+    /// The size in bytes.
+    pub(crate) fn len(&self, store: &impl AsStoreRef) -> u64 {
+        self.memory.view(store).data_size()
+    }
+
+    /// Copies a region out.
+    pub(crate) fn read(&self, store: &impl AsStoreRef, region: Region) -> Result<Bytes, OutOfBounds> {
+        self.with(store, region, Bytes::copy_from_slice)
+    }
+
+    /// Copies a region out as text, or says that it is none.
+    pub(crate) fn read_text(&self, store: &impl AsStoreRef, region: Region) -> Result<Option<String>, OutOfBounds> {
+        self.with(store, region, |bytes| str::from_utf8(bytes).ok().map(str::to_owned))
+    }
+
+    /// Copies a region out as text; what is not UTF-8 is replaced.
+    pub(crate) fn read_text_lossy(&self, store: &impl AsStoreRef, region: Region) -> Result<String, OutOfBounds> {
+        self.with(store, region, |bytes| String::from_utf8_lossy(bytes).into_owned())
+    }
+
+    /// Copies bytes in.
+    pub(crate) fn write(&self, store: &mut impl AsStoreMut, ptr: u32, bytes: &[u8]) -> Result<(), OutOfBounds> {
+        let view = self.memory.view(store);
+        let memory = view.data_size();
+        let region = Region { ptr, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
+        let range = region.within(memory).filter(|range| range.len() == bytes.len());
+        let range = range.ok_or(OutOfBounds { region, memory })?;
+        // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which stay mapped while the store is borrowed;
+        // the exclusive borrow keeps everybody else away; `bytes` is host memory and cannot overlap.
+        unsafe { view.data_ptr().add(range.start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        Ok(())
+    }
+
+    /// Adds pages, and says where they begin; `None` when that would exceed the cap.
+    pub(crate) fn grow(&self, store: &mut impl AsStoreMut, pages: u32) -> Option<u64> {
+        let old = self.memory.grow(store, Pages(pages)).ok()?;
+        Some(u64::from(old.0) * WASM_PAGE_SIZE as u64)
+    }
+
+    fn with<T>(
+        &self,
+        store: &impl AsStoreRef,
+        region: Region,
+        take: impl FnOnce(&[u8]) -> T,
+    ) -> Result<T, OutOfBounds> {
+        let view = self.memory.view(store);
+        let memory = view.data_size();
+        let range = region.within(memory).ok_or(OutOfBounds { region, memory })?;
+        // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which are initialised and stay mapped while the
+        // store is borrowed; `take` is ours, runs no guest and keeps nothing.
+        let bytes = unsafe { std::slice::from_raw_parts(view.data_ptr().add(range.start).cast_const(), range.len()) };
+        Ok(take(bytes))
+    }
+}

@@ -1,0 +1,245 @@
+//! Where a function pays for its code, and how much.
+//!
+//! A *group* is a set of instructions that can be entered only at its first one and of which each then runs at most once
+//! before the group is entered again. So paying for a whole group at its entry covers all of it. A group may hold both
+//! arms of an `if`: what is not run was paid for too much. To keep that small, a group that has reached
+//! [`ENOUGH`] ends at the next place where control may go elsewhere.
+//!
+//! How the invariant is kept, for structured control flow:
+//! - a `loop` begins a group of its own behind its header, since a branch to it comes back there;
+//! - behind the `end` of a loop the group before the loop goes on: control gets there once per entry of that group;
+//! - behind the `end` of a block that is branched to, and at `else`, the group goes on only when it is still the one in
+//!   which the block was opened. Every branch to that place then comes from inside a block that the group paid for.
+
+use wasmparser::{BinaryReaderError, FunctionBody, Operator};
+
+/// The cost at which a group ends at the next branching.
+const ENOUGH: u32 = 64;
+
+/// One payment: before the instruction of this index, this much.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Payment {
+    pub before: usize,
+    pub cost: u32,
+}
+
+/// What an instruction costs. Those that only give structure cost nothing.
+fn cost(operator: &Operator<'_>) -> u32 {
+    match operator {
+        Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Else | Operator::Nop => 0,
+        _ => 1,
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    Block,
+    If,
+    Loop,
+}
+
+struct Frame {
+    opened: Opened,
+    /// The group in which it was opened.
+    group: usize,
+    /// Whether control can get behind its `end` other than by running into it.
+    target: bool,
+    /// Whether it was opened in code that cannot be reached.
+    dead: bool,
+}
+
+struct Plan {
+    payments: Vec<Payment>,
+    /// The group that pays for the next instruction.
+    group: usize,
+    frames: Vec<Frame>,
+    /// Whether the next instruction cannot be reached.
+    dead: bool,
+}
+
+/// Where this function pays, in order of the places.
+pub(super) fn payments(body: &FunctionBody<'_>) -> Result<Vec<Payment>, BinaryReaderError> {
+    let mut plan = Plan {
+        payments: vec![Payment { before: 0, cost: 0 }],
+        group: 0,
+        frames: vec![Frame { opened: Opened::Block, group: 0, target: false, dead: false }],
+        dead: false,
+    };
+    for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
+        plan.step(index, &operator?);
+    }
+    plan.payments.retain(|payment| payment.cost > 0);
+    // Groups are numbered as they begin, so the list is in order already.
+    debug_assert!(plan.payments.is_sorted_by_key(|payment| payment.before));
+    Ok(plan.payments)
+}
+
+impl Plan {
+    fn step(&mut self, index: usize, operator: &Operator<'_>) {
+        if !self.dead {
+            let paid = &mut self.payments[self.group].cost;
+            *paid = paid.saturating_add(cost(operator));
+        }
+        let next = index + 1;
+        match operator {
+            Operator::Block { .. } => self.open(Opened::Block),
+            Operator::If { .. } => {
+                self.open(Opened::If);
+                self.branching(next);
+            }
+            Operator::Loop { .. } => {
+                self.open(Opened::Loop);
+                self.begin(next);
+            }
+            Operator::Else => self.middle(next),
+            Operator::End => self.close(next),
+            Operator::Br { relative_depth } => {
+                self.branch_to(*relative_depth);
+                self.dead = true;
+            }
+            Operator::BrIf { relative_depth } => {
+                self.branch_to(*relative_depth);
+                self.branching(next);
+            }
+            Operator::BrTable { targets } => {
+                for target in targets.targets().flatten().chain([targets.default()]) {
+                    self.branch_to(target);
+                }
+                self.dead = true;
+            }
+            Operator::Return | Operator::Unreachable => self.dead = true,
+            _ => {}
+        }
+    }
+
+    /// Begins a group at the instruction of this index.
+    fn begin(&mut self, at: usize) {
+        if !self.dead {
+            self.group = self.payments.len();
+            self.payments.push(Payment { before: at, cost: 0 });
+        }
+    }
+
+    /// Ends a group that has enough, at a place where control may have gone elsewhere.
+    fn branching(&mut self, next: usize) {
+        if self.payments[self.group].cost >= ENOUGH {
+            self.begin(next);
+        }
+    }
+
+    fn open(&mut self, opened: Opened) {
+        self.frames.push(Frame { opened, group: self.group, target: false, dead: self.dead });
+    }
+
+    fn branch_to(&mut self, depth: u32) {
+        if self.dead {
+            return;
+        }
+        // Validation saw to it that the depth is there.
+        let frame = self.frames.len().checked_sub(1 + depth as usize).and_then(|index| self.frames.get_mut(index));
+        if let Some(frame) = frame {
+            frame.target = true;
+        }
+    }
+
+    fn middle(&mut self, next: usize) {
+        let Some(frame) = self.frames.last_mut() else { return };
+        // With an `else`, only the end of the first arm jumps behind the `end`, when it is reached.
+        frame.target |= !self.dead;
+        frame.opened = Opened::Block;
+        let (group, dead) = (frame.group, frame.dead);
+        self.dead = dead;
+        if self.group != group {
+            self.begin(next);
+        }
+    }
+
+    fn close(&mut self, next: usize) {
+        let Some(frame) = self.frames.pop() else { return };
+        if frame.dead {
+            // Nothing in it was reached, so no group began in it.
+            self.dead = true;
+            return;
+        }
+        match frame.opened {
+            Opened::Loop => {
+                // Back to the group before the loop, which goes on behind it.
+                self.group = frame.group;
+                self.branching(next);
+            }
+            Opened::Block | Opened::If => {
+                if frame.target || frame.opened == Opened::If {
+                    self.dead = false;
+                    if self.group != frame.group {
+                        self.begin(next);
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+
+    /// The payments of a function with two `i32` parameters, as `index:cost`.
+    #[track_caller]
+    fn check(body: &str, expected: &str) {
+        let wasm = wat::parse_str(format!("(module (func (param i32 i32) {body}))")).unwrap();
+        let body = Parser::new(0)
+            .parse_all(&wasm)
+            .find_map(|payload| match payload.unwrap() {
+                Payload::CodeSectionEntry(body) => Some(body),
+                _ => None,
+            })
+            .unwrap();
+        let payments = payments(&body).unwrap();
+        let got: Vec<_> = payments.iter().map(|payment| format!("{}:{}", payment.before, payment.cost)).collect();
+        assert_eq!(got.join(" "), expected);
+    }
+
+    fn nops(count: usize) -> String {
+        "(drop (i32.const 0))".repeat(count / 2)
+    }
+
+    #[test]
+    fn straight_line_pays_once() {
+        check("", "");
+        check("local.get 0 drop", "0:2");
+        check("local.get 0 if nop else nop end local.get 0 drop", "0:4");
+    }
+
+    #[test]
+    fn code_that_cannot_be_reached_is_free() {
+        check("return local.get 0 drop", "0:1");
+        check("block br 0 local.get 0 drop end local.get 0 drop", "0:3");
+        check("unreachable loop br 0 end", "0:1");
+        check("block return block br 0 end local.get 0 drop end", "0:1");
+        check("loop br 0 end local.get 0 drop", "1:1");
+    }
+
+    #[test]
+    fn a_loop_pays_each_time_and_what_follows_belongs_to_what_was_before() {
+        check("local.get 0 drop loop local.get 0 br_if 0 end local.get 1 drop", "0:4 3:2");
+        check("loop loop br 1 end end", "2:1");
+    }
+
+    #[test]
+    fn a_group_with_enough_ends_at_a_branching() {
+        let long = nops(64);
+        // 64 and the `if`, then its arms each for themselves, then what follows.
+        check(&format!("{long} local.get 0 if {long} else {long} end local.get 0 drop"), "0:66 66:64 131:64 196:2");
+        // A branch out of a later group may land behind the block, so a group begins there.
+        check(&format!("block {long} local.get 0 br_if 0 {long} end local.get 0 drop"), "0:66 67:64 132:2");
+        // A block that nobody branches to is run through: nothing begins behind it.
+        check(&format!("block {long} local.get 0 if nop end {long} end local.get 0 drop"), "0:66 69:66");
+    }
+
+    #[test]
+    fn a_branch_over_a_loop_keeps_the_group_of_the_block() {
+        check("block loop local.get 0 br_if 1 br 0 end end local.get 0 drop", "0:2 2:3");
+    }
+}

@@ -1,0 +1,34 @@
+//! A compiled skill: what all of its instances have in common.
+
+use std::sync::Arc;
+
+use cis_wasm_host::{Host, SkillScope};
+use wasmer::Engine;
+
+use crate::check::Shape;
+use crate::compiler::Compiler;
+use crate::error::Error;
+use crate::limits::Limits;
+use crate::meter;
+use crate::run::LoadSpec;
+
+/// A module that was checked, metered and compiled, with what its skill is granted.
+pub(crate) struct Program {
+    pub module: wasmer::Module,
+    pub engine: Engine,
+    pub shape: Shape,
+    pub limits: Limits,
+    pub scope: Arc<SkillScope>,
+    pub host: Host,
+}
+
+impl Program {
+    pub(crate) fn compile(compiler: Compiler, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
+        let LoadSpec { scope, host, limits, state: _ } = spec;
+        let shape = Shape::of(wasm, &limits)?;
+        let metered = meter::rewrite(wasm)?;
+        let engine = compiler.engine(&limits, &shape);
+        let module = compiler.compile(&engine, &metered)?;
+        Ok(Program { module, engine, shape, limits, scope: Arc::new(scope), host })
+    }
+}

@@ -1,0 +1,424 @@
+//! A loaded skill, and how an event runs on it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use cis_wasm_abi::{EXPORT_INIT, ceilings};
+use cis_wasm_host::{CallContext, Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
+use futures_channel::oneshot;
+
+use crate::clock::{Cancel, Clock, Deadline, Fuel};
+use crate::error::{Error, ErrorKind};
+use crate::guest::{Running, internal};
+use crate::instance::{Live, Ran};
+use crate::limits::{Limits, Receipt};
+use crate::program::Program;
+use crate::runtime::WasmRuntime;
+
+/// What becomes of a skill's memory between events.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Every event starts from the state after `skill_init`. Events run in parallel.
+    #[default]
+    Fresh,
+    /// One instance sees all events, one at a time, and keeps its memory until it is unloaded, traps or exceeds a limit.
+    Kept,
+}
+
+/// What a skill is loaded with.
+#[derive(Clone)]
+pub struct LoadSpec {
+    /// Its name, grants, budget and settings.
+    pub scope: SkillScope,
+    /// The host it calls.
+    pub host: Host,
+    /// What one event may use.
+    pub limits: Limits,
+    /// What becomes of its memory.
+    pub state: State,
+}
+
+impl LoadSpec {
+    /// A fresh skill with the default limits.
+    pub fn new(scope: SkillScope, host: Host) -> Self {
+        LoadSpec { scope, host, limits: Limits::default(), state: State::default() }
+    }
+}
+
+/// What came of an event.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The skill's response, or why there is none.
+    pub result: Result<Bytes, Error>,
+    /// What the skill logged.
+    pub log: Vec<LogLine>,
+    /// What it was allowed and what it used.
+    pub receipt: Receipt,
+}
+
+/// A loaded skill, ready for events. Cheap to clone; clones are the same skill.
+///
+/// ```
+/// use cis_wasm_runtime::WasmRuntime;
+///
+/// let wasm = wat::parse_str(r#"(module
+///     (memory (export "memory") 1)
+///     (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64)
+///         ;; the response is the event's own data
+///         (i64.or (i64.shl (i64.extend_i32_u (local.get 2)) (i64.const 32)) (i64.extend_i32_u (local.get 3)))))"#)?;
+/// let echo = WasmRuntime::new()?.load_skill(&wasm)?;
+/// assert_eq!(echo.run("greet", b"hello").result?, "hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct WasmInstance {
+    skill: Arc<Skill>,
+}
+
+struct Skill {
+    program: Program,
+    runtime: WasmRuntime,
+    state: StateOf,
+    init_log: Vec<LogLine>,
+}
+
+enum StateOf {
+    Fresh {
+        /// What `skill_init` asked and was answered at load: every instance's own is answered from this.
+        init: Arc<[JournalEntry]>,
+    },
+    Kept(Kept),
+}
+
+/// The one instance of a kept skill.
+struct Kept {
+    instance: Mutex<Slot>,
+    queue: Mutex<Queue>,
+}
+
+enum Slot {
+    /// The next event gets a new one.
+    Empty,
+    Ready(Box<Live>),
+    /// It was shut down: there will be none.
+    Closed,
+}
+
+/// Events that wait for the one instance, in order.
+#[derive(Default)]
+struct Queue {
+    waiting: VecDeque<Event>,
+    /// Whether a worker has been sent to serve them.
+    served: bool,
+}
+
+/// An event on its way to a worker.
+struct Event {
+    event_type: String,
+    data: Bytes,
+    cancel: Cancel,
+    reply: oneshot::Sender<Outcome>,
+}
+
+impl WasmInstance {
+    pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
+        let state = spec.state;
+        let program = Program::compile(runtime.compiler(), wasm, spec)?;
+        let mut live = Live::new(&program)?;
+        let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
+        let mut running = program.running(&clock, &runtime, Lent::Yes);
+        if state == State::Fresh {
+            running.context.journal = Journal::Record(Vec::new());
+        }
+        let (started, ran) = live.start_up(running);
+        started?;
+        let state = match (state, ran.context.journal) {
+            (State::Fresh, Journal::Record(entries)) => StateOf::Fresh { init: entries.into() },
+            (State::Fresh, _) => return Err(internal("the journal of skill_init was lost")),
+            (State::Kept, _) => {
+                StateOf::Kept(Kept { instance: Mutex::new(Slot::Ready(Box::new(live))), queue: Mutex::default() })
+            }
+        };
+        let skill = Skill { program, runtime, state, init_log: ran.context.log };
+        Ok(WasmInstance { skill: Arc::new(skill) })
+    }
+
+    /// What the skill logged while it was loaded.
+    pub fn init_log(&self) -> &[LogLine] {
+        &self.skill.init_log
+    }
+
+    /// The limits on its events.
+    pub fn limits(&self) -> &Limits {
+        &self.skill.program.limits
+    }
+
+    /// What it is called and granted.
+    pub fn scope(&self) -> &SkillScope {
+        &self.skill.program.scope
+    }
+
+    /// Handles an event on the calling thread, and waits for it.
+    ///
+    /// Backends are polled on this thread too. On a thread of an async runtime, use [`WasmInstance::handle`]: a backend
+    /// that needs the runtime's own thread to make progress would otherwise wait for itself until the deadline.
+    pub fn run(&self, event_type: &str, data: &[u8]) -> Outcome {
+        self.skill.handle(event_type, data, Cancel::default(), Lent::Yes)
+    }
+
+    /// Handles an event on the runtime's workers. The future belongs to no executor in particular.
+    ///
+    /// Dropping it cancels the event: at the next slice of fuel, or at once where it waits for a backend.
+    pub fn handle(&self, event_type: &str, data: Bytes) -> impl Future<Output = Outcome> + Send + 'static {
+        let cancel = Cancel::default();
+        let (reply, answer) = oneshot::channel();
+        let event = Event { event_type: event_type.to_owned(), data, cancel: cancel.clone(), reply };
+        Handling { skill: self.skill.clone(), event: Some(event), answer, guard: CancelOnDrop(cancel) }
+    }
+
+    /// Ends a kept skill: runs its `skill_shutdown` and drops its instance. Later events are refused.
+    ///
+    /// Waits for the event that is being handled. A fresh skill has nothing to end: nothing happens.
+    ///
+    /// # Errors
+    ///
+    /// When `skill_shutdown` traps or exceeds a limit. The instance is gone all the same.
+    pub fn shutdown(&self) -> Result<(), Error> {
+        let StateOf::Kept(kept) = &self.skill.state else { return Ok(()) };
+        let mut slot = kept.instance();
+        let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
+        let running = self.skill.running(&Cancel::default(), Lent::Yes);
+        live.shut_down(running).0
+    }
+}
+
+/// Whether an event runs on a thread that somebody lent, rather than on a worker.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Lent {
+    Yes,
+    No,
+}
+
+impl Program {
+    fn running(&self, clock: &Clock, runtime: &WasmRuntime, lent: Lent) -> Running {
+        Running {
+            host: self.host.clone(),
+            context: CallContext::new(self.scope.clone()),
+            fuel: Fuel::new(self.limits.fuel),
+            clock: clock.clone(),
+            workers: (lent == Lent::No).then(|| runtime.workers().clone()),
+        }
+    }
+}
+
+impl Skill {
+    fn running(&self, cancel: &Cancel, lent: Lent) -> Running {
+        let deadline = Deadline::starting_now(self.program.limits.deadline);
+        self.program.running(&Clock { deadline, cancel: cancel.clone() }, &self.runtime, lent)
+    }
+
+    /// Handles an event, from its arrival on a thread to its outcome.
+    fn handle(&self, event_type: &str, data: &[u8], cancel: Cancel, lent: Lent) -> Outcome {
+        let running = self.running(&cancel, lent);
+        let deadline = running.clock.deadline;
+        let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
+        let (result, ran) = match (handled, &self.state) {
+            (Err(error), _) => (Err(error), None),
+            (Ok(()), StateOf::Fresh { init }) => self.handle_fresh(init, event_type, data, running),
+            (Ok(()), StateOf::Kept(kept)) => self.handle_kept(kept, event_type, data, running),
+        };
+        let ran = ran.unwrap_or_else(|| self.nothing_ran());
+        let receipt = Receipt {
+            limits: self.program.limits,
+            ledger: ran.context.ledger,
+            fuel: ran.fuel,
+            memory_bytes: ran.memory_bytes,
+            wall: deadline.elapsed(),
+        };
+        Outcome { result, log: ran.context.log, receipt }
+    }
+
+    fn handle_fresh(
+        &self,
+        init: &Arc<[JournalEntry]>,
+        event_type: &str,
+        data: &[u8],
+        running: Running,
+    ) -> (Result<Bytes, Error>, Option<Ran>) {
+        let mut live = match Live::new(&self.program) {
+            Ok(live) => live,
+            Err(error) => return (Err(error), None),
+        };
+        if self.starts_up() {
+            // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
+            let mut again = self.program.running(&running.clock, &self.runtime, Lent::Yes);
+            again.context.journal = Journal::Replay { entries: init.clone(), next: 0 };
+            if let (Err(error), ran) = live.start_up(again) {
+                return (Err(error), Some(ran));
+            }
+        }
+        let (result, ran) = live.event(event_type, data, running, false);
+        (result, Some(ran))
+    }
+
+    fn handle_kept(
+        &self,
+        kept: &Kept,
+        event_type: &str,
+        data: &[u8],
+        running: Running,
+    ) -> (Result<Bytes, Error>, Option<Ran>) {
+        let mut slot = kept.instance();
+        // Out of its slot while guest code runs: whatever happens, only an instance in a known state goes back.
+        let mut live = match std::mem::replace(&mut *slot, Slot::Empty) {
+            Slot::Ready(live) => live,
+            Slot::Closed => {
+                *slot = Slot::Closed;
+                return (Err(ErrorKind::RuntimeClosed.into()), None);
+            }
+            Slot::Empty => {
+                let mut live = match Live::new(&self.program) {
+                    Ok(live) => Box::new(live),
+                    Err(error) => return (Err(error), None),
+                };
+                let starting = self.program.running(&running.clock, &self.runtime, Lent::Yes);
+                if let (Err(error), ran) = live.start_up(starting) {
+                    return (Err(error), Some(ran));
+                }
+                live
+            }
+        };
+        let (result, ran) = live.event(event_type, data, running, true);
+        let known = match &result {
+            Ok(_) => true,
+            Err(error) => matches!(error.kind(), ErrorKind::SkillFailed { .. }),
+        };
+        if known {
+            *slot = Slot::Ready(live);
+        }
+        (result, Some(ran))
+    }
+
+    /// Whether an instance has anything to do before its first event.
+    fn starts_up(&self) -> bool {
+        self.program.shape.has_start || self.program.shape.has(EXPORT_INIT)
+    }
+
+    /// What is left of an event of which nothing ran.
+    fn nothing_ran(&self) -> Ran {
+        Ran { context: CallContext::new(self.program.scope.clone()), fuel: 0, memory_bytes: 0 }
+    }
+
+    fn outcome_without_run(&self, error: Error) -> Outcome {
+        let receipt = Receipt {
+            limits: self.program.limits,
+            ledger: Ledger::new(self.program.scope.budget),
+            fuel: 0,
+            memory_bytes: 0,
+            wall: std::time::Duration::ZERO,
+        };
+        Outcome { result: Err(error), log: Vec::new(), receipt }
+    }
+
+    /// Sends an event to the workers.
+    fn submit(self: &Arc<Self>, event: Event) {
+        let skill = self.clone();
+        match &self.state {
+            StateOf::Fresh { .. } => self.runtime.workers().spawn(Box::new(move || skill.serve(event))),
+            StateOf::Kept(kept) => {
+                let mut queue = kept.queue();
+                queue.waiting.push_back(event);
+                if !std::mem::replace(&mut queue.served, true) {
+                    drop(queue);
+                    self.send_worker();
+                }
+            }
+        }
+    }
+
+    /// Has a worker serve the next event of a kept skill: one, so that other skills get their turn.
+    fn send_worker(self: &Arc<Self>) {
+        let skill = self.clone();
+        self.runtime.workers().spawn(Box::new(move || {
+            let StateOf::Kept(kept) = &skill.state else { return };
+            let next = kept.queue().waiting.pop_front();
+            if let Some(event) = next {
+                skill.serve(event);
+            }
+            let mut queue = kept.queue();
+            queue.served = !queue.waiting.is_empty();
+            let more = queue.served;
+            drop(queue);
+            if more {
+                skill.send_worker();
+            }
+        }));
+    }
+
+    fn serve(&self, event: Event) {
+        let Event { event_type, data, cancel, reply } = event;
+        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(&event_type, &data, cancel, Lent::No)));
+        let outcome = handled.unwrap_or_else(|_| self.outcome_without_run(internal("handling an event panicked")));
+        // Nobody may be waiting any more.
+        let _ = reply.send(outcome);
+    }
+}
+
+impl Kept {
+    fn instance(&self) -> MutexGuard<'_, Slot> {
+        // An instance is out of its slot while anything can panic, so the slot is whole.
+        self.instance.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+fn admissible(event_type: &str, data: &[u8]) -> Result<(), Error> {
+    let too_large = |what, len, ceiling| Err(ErrorKind::EventTooLarge { what, len, ceiling }.into());
+    if event_type.len() > ceilings::EVENT_TYPE {
+        return too_large("type", event_type.len(), ceilings::EVENT_TYPE);
+    }
+    if data.len() > ceilings::EVENT_DATA {
+        return too_large("data", data.len(), ceilings::EVENT_DATA);
+    }
+    Ok(())
+}
+
+/// Cancels an event whose future is dropped before its end.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+/// An event that is handled by a worker. The event goes there at the first poll.
+struct Handling {
+    skill: Arc<Skill>,
+    event: Option<Event>,
+    answer: oneshot::Receiver<Outcome>,
+    guard: CancelOnDrop,
+}
+
+impl Future for Handling {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        if let Some(event) = self.event.take() {
+            self.skill.submit(event);
+        }
+        debug_assert!(self.guard.0.check().is_ok(), "cancelled only when dropped");
+        Pin::new(&mut self.answer).poll(context).map(|answer| {
+            // The sender goes without an answer only when its job was dropped with the workers.
+            answer.unwrap_or_else(|_| self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into()))
+        })
+    }
+}

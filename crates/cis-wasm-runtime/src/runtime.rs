@@ -1,0 +1,138 @@
+//! The runtime: which compiler, and the threads that events run on.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+
+use cis_wasm_host::{Host, SkillName, SkillScope};
+
+use crate::compiler::Compiler;
+use crate::error::{Error, ErrorKind};
+use crate::run::{LoadSpec, WasmInstance};
+use crate::worker::{Scope, Workers};
+
+/// Loads skills and runs their events. Cheap to clone; clones are the same runtime.
+#[derive(Clone)]
+pub struct WasmRuntime {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    compiler: Compiler,
+    workers: Arc<Workers>,
+}
+
+/// Puts a [`WasmRuntime`] together.
+#[derive(Clone)]
+pub struct RuntimeBuilder {
+    compiler: Compiler,
+    workers: Option<usize>,
+    max_held: usize,
+    scope: Option<Scope>,
+}
+
+/// How many events may wait for backends at a time, where nobody said otherwise.
+const DEFAULT_MAX_HELD: usize = 64;
+
+impl RuntimeBuilder {
+    /// The compiler. [`Compiler::Cranelift`] where nobody said otherwise.
+    #[must_use]
+    pub fn compiler(mut self, compiler: Compiler) -> Self {
+        self.compiler = compiler;
+        self
+    }
+
+    /// How many threads run guest code at a time. As many as there are processors where nobody said otherwise.
+    #[must_use]
+    pub fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
+        self
+    }
+
+    /// How many events may wait for backends at a time, each with a thread of its own, before further ones have to wait
+    /// for a worker. 64 where nobody said otherwise.
+    #[must_use]
+    pub fn max_held(mut self, max_held: usize) -> Self {
+        self.max_held = max_held;
+        self
+    }
+
+    /// Wraps all that a worker thread ever does. Backends are polled on workers, so this is where to enter the context of
+    /// the async runtime that they were written for:
+    ///
+    /// ```no_run
+    /// # struct Handle;
+    /// # impl Handle { fn current() -> Self { Handle } fn enter(&self) {} }
+    /// use cis_wasm_runtime::WasmRuntime;
+    ///
+    /// let tokio = Handle::current(); // tokio::runtime::Handle
+    /// let runtime = WasmRuntime::builder()
+    ///     .worker_scope(move |work| {
+    ///         let _context = tokio.enter();
+    ///         work()
+    ///     })
+    ///     .build()?;
+    /// # Ok::<(), cis_wasm_runtime::Error>(())
+    /// ```
+    #[must_use]
+    pub fn worker_scope(mut self, scope: impl Fn(&mut dyn FnMut()) + Send + Sync + 'static) -> Self {
+        self.scope = Some(Arc::new(scope));
+        self
+    }
+
+    /// The runtime. Its threads start when there is something to do.
+    ///
+    /// # Errors
+    ///
+    /// None today. A compiler that finds the processor lacking would be one.
+    pub fn build(self) -> Result<WasmRuntime, Error> {
+        let workers = self.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
+        let workers = Workers::new(workers, self.max_held, self.scope);
+        Ok(WasmRuntime { inner: Arc::new(Inner { compiler: self.compiler, workers: Arc::new(workers) }) })
+    }
+}
+
+impl WasmRuntime {
+    /// A runtime with Cranelift and as many workers as there are processors.
+    ///
+    /// # Errors
+    ///
+    /// See [`RuntimeBuilder::build`].
+    pub fn new() -> Result<Self, Error> {
+        Self::builder().build()
+    }
+
+    /// Starts putting a runtime together.
+    pub fn builder() -> RuntimeBuilder {
+        RuntimeBuilder { compiler: Compiler::default(), workers: None, max_held: DEFAULT_MAX_HELD, scope: None }
+    }
+
+    /// The compiler it uses.
+    pub fn compiler(&self) -> Compiler {
+        self.inner.compiler
+    }
+
+    /// Loads a skill named `skill` that has its log and nothing else: a host without any backend. See
+    /// [`WasmRuntime::load`] for one that has.
+    ///
+    /// # Errors
+    ///
+    /// As [`WasmRuntime::load`].
+    pub fn load_skill(&self, wasm: &[u8]) -> Result<WasmInstance, Error> {
+        let name: SkillName = "skill".parse().map_err(|error| ErrorKind::Internal { message: format!("{error}") })?;
+        self.load(wasm, LoadSpec::new(SkillScope::new(name), Host::builder().build()))
+    }
+
+    /// Checks and compiles a module, and runs its `skill_init`, all on the calling thread.
+    ///
+    /// # Errors
+    ///
+    /// When the module is not one that can be loaded, or when its `skill_init` fails, traps or exceeds a limit.
+    pub fn load(&self, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
+        WasmInstance::load(self.clone(), wasm, spec)
+    }
+
+    pub(crate) fn workers(&self) -> &Arc<Workers> {
+        &self.inner.workers
+    }
+}
