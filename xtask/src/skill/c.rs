@@ -16,10 +16,10 @@ pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<PathBuf, Failure> 
     ensure_installed("clang", "clang")?;
     ensure_installed("wasm-ld", "lld")?;
     let files = c_files(source)?;
-    let work = repo.target().join("skills").join("c");
+    let work = repo.target().join("skills").join("c").join(&source.name);
     let undefined = work.join("imports.txt");
     repo::write(&undefined, IMPORTS.map(|import| format!("{}\n", import.name)).concat())?;
-    let module = work.join(format!("{}.wasm", source.name));
+    let module = work.join("linked.wasm");
 
     let mut clang = Command::new("clang");
     // Copies become `memory.copy`, so that none needs a `memcpy` to link against.
