@@ -23,8 +23,9 @@ pub enum Journal {
     Off,
     /// Every call is kept with its reply.
     Record(Vec<JournalEntry>),
-    /// Every call is answered from the entries, in order, and touches neither budget nor backend. A call that is not the
-    /// recorded one ends the event with [`HostError::Diverged`].
+    /// Every call is answered from the entries, in order, and touches no backend. Of the budget it takes what passes the
+    /// door, calls and bytes, and nothing of what a backend did. A call that is not the recorded one ends the event with
+    /// [`HostError::Diverged`].
     Replay {
         /// What was recorded.
         entries: Arc<[JournalEntry]>,
