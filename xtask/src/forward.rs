@@ -9,10 +9,19 @@ use crate::process;
 use crate::repo::Repo;
 use crate::skill;
 
-/// How the program is built, here and everywhere: the features of the whole workspace, so that the engine built for it
-/// is the one that the tests use.
-const CLI_BUILD: [&str; 6] =
-    ["build", "--workspace", "--all-features", "--bin", "cis-skill", "--message-format=json-render-diagnostics"];
+/// How the program is built, here and everywhere, so that the engine built for it is the one that the tests use.
+///
+/// `--workspace --all-features` settles the features of what the crates share. `--examples` is for the same reason: it
+/// makes cargo count what only tests depend on, some of which switches features on in crates that the engine needs too.
+const CLI_BUILD: [&str; 7] = [
+    "build",
+    "--workspace",
+    "--all-features",
+    "--examples",
+    "--bin",
+    "cis-skill",
+    "--message-format=json-render-diagnostics",
+];
 
 /// Builds the skill when the first argument is a folder, then hands all arguments over to `cis-skill COMMAND`.
 pub(crate) fn to_cli(repo: &Repo, command: &str, mut args: Vec<String>) -> Result<(), Failure> {

@@ -30,6 +30,22 @@ const ENGINE_CRATE: &str = "cis-wasm-runtime";
 /// What a crate that is held small may use from outside. Tests may use more.
 const OUTSIDE: [(&str, &[&str]); 2] = [("cis-wasm-abi", &[]), ("cis-skill-sdk", &["serde", "serde_json"])];
 
+/// What an integrator who brings backends of their own does not get from us: HTTP clients and async runtimes.
+const NOT_IN_THE_CORE: [&str; 12] = [
+    "async-executor",
+    "async-std",
+    "compio",
+    "curl",
+    "hyper",
+    "isahc",
+    "monoio",
+    "reqwest",
+    "smol",
+    "surf",
+    "tokio",
+    "ureq",
+];
+
 /// A crate of the workspace and what it names in its manifest.
 #[derive(Clone, Debug)]
 pub(crate) struct Package {
@@ -102,6 +118,23 @@ pub(crate) fn respected(packages: &[Package]) -> Vec<Finding> {
     findings
 }
 
+/// What `cis-skill` brings without its default features, by name.
+pub(crate) fn core_dependencies(repo: &Repo) -> Result<Vec<String>, Failure> {
+    let mut cargo = process::cargo();
+    cargo.current_dir(repo.root()).args(["tree", "--edges", "normal", "--package", "cis-skill"]);
+    let tree = process::output(cargo.args(["--no-default-features", "--prefix", "none", "--format", "{p}"]))?;
+    Ok(tree.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect())
+}
+
+/// Without its default features, `cis-skill` brings no HTTP client and no async runtime.
+pub(crate) fn core_is_lean(dependencies: &[String]) -> Vec<Finding> {
+    NOT_IN_THE_CORE
+        .iter()
+        .filter(|name| dependencies.iter().any(|dependency| dependency == *name))
+        .map(|name| Finding::new("cis-skill", format!("brings {name} even with --no-default-features")))
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -145,5 +178,12 @@ mod tests {
     #[test]
     fn a_crate_in_no_layer_is_found() {
         assert!(findings("cis-new", "serde", false)[0].problem.contains("no layer"));
+    }
+
+    #[test]
+    fn a_core_with_a_client_is_found() {
+        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>();
+        assert_eq!(core_is_lean(&names(&["serde", "reqwest", "tokio"])).len(), 2);
+        assert!(core_is_lean(&names(&["serde", "tokio-util"])).is_empty());
     }
 }

@@ -56,6 +56,7 @@ pub(crate) fn run(repo: &Repo, bless: bool) -> Result<(), Failure> {
     let mut findings: Vec<Finding> =
         files.iter().flat_map(|file| FILE_RULES.iter().flat_map(|rule| rule(file))).collect();
     findings.extend(layers::respected(&packages));
+    findings.extend(layers::core_is_lean(&layers::core_dependencies(repo)?));
     findings.extend(manifests::unsafe_is_forbidden(&files));
     findings.extend(generated::header_is_fresh(&files, &crate::c_header::text()));
     findings.extend(generated::abi_document_is_fresh(&files));
