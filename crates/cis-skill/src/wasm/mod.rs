@@ -1,0 +1,11 @@
+//! Skills that are wasm modules, and the runtime they run on.
+
+mod builder;
+mod skill;
+
+pub use builder::WasmSkillBuilder;
+pub use cis_wasm_runtime::{
+    Compiler, Inspection, Limits, LoadSpec, Outcome, Receipt, RuntimeBuilder, State, WasmInstance, WasmRuntime,
+    inspect, manifest_section,
+};
+pub use skill::WasmSkill;

@@ -1,0 +1,173 @@
+//! A loaded module as a [`Skill`].
+
+use std::future::Future;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use cis_wasm_host::{Host, LogLine, SkillScope};
+use cis_wasm_runtime::{LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
+use futures_channel::oneshot;
+
+use crate::manifest::{Manifest, SkillLimits};
+use crate::options::Plan;
+use crate::{Error, ErrorKind, Event, Response, Result, Skill, SkillContext};
+
+/// A skill that is a wasm module, loaded and ready. Cheap to clone; clones are the same skill.
+///
+/// It runs on its own runtime against its own host: what context it is called with makes no difference to it.
+///
+/// ```
+/// use cis_skill::wasm::WasmSkillBuilder;
+/// use cis_skill::{Event, InMemory};
+///
+/// # let wasm_bytes = wat::parse_str(r#"(module (memory (export "memory") 1) (data (i32.const 16) "hello")
+/// #     (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64)
+/// #         (i64.or (i64.shl (i64.const 16) (i64.const 32)) (i64.const 5))))"#)?;
+/// let skill = WasmSkillBuilder::new().name("hello").wasm_bytes(wasm_bytes).memory_service(InMemory::new()).build()?;
+/// let response = skill.run(Event::tick(0))?;
+/// assert_eq!(response.text()?, "hello");
+/// assert!(response.receipt().unwrap().fuel > 0);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone)]
+pub struct WasmSkill {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    instance: WasmInstance,
+    host: Host,
+    plan: Plan,
+    version: String,
+}
+
+impl WasmSkill {
+    /// Compiles a module as planned and runs its `skill_init`. Blocks for as long as that takes.
+    pub(crate) fn load(runtime: &WasmRuntime, host: &Host, wasm: &[u8], plan: Plan) -> Result<Self> {
+        let mut spec = LoadSpec::new((*plan.scope).clone(), host.clone());
+        spec.limits = plan.limits.engine;
+        spec.state = plan.manifest.state;
+        let instance = runtime.load(wasm, spec)?;
+        let version = plan.manifest.version.to_string();
+        Ok(WasmSkill { inner: Arc::new(Inner { instance, host: host.clone(), plan, version }) })
+    }
+
+    /// Handles an event on the calling thread, which it blocks until the skill has answered.
+    ///
+    /// # Errors
+    ///
+    /// As for [`handle`](Self::handle).
+    pub fn run(&self, event: Event) -> Result<Response> {
+        answer(self.inner.instance.run(event.event_type(), event.data()))
+    }
+
+    /// Handles an event on the runtime's workers, under any executor. Dropping the future cancels the event.
+    ///
+    /// # Errors
+    ///
+    /// [`ErrorKind::Runtime`], with the event's receipt and log.
+    pub fn handle(&self, event: Event) -> impl Future<Output = Result<Response>> + Send + 'static + use<> {
+        let instance = self.inner.instance.clone();
+        async move { answer(instance.handle(event.event_type(), event.data().clone()).await) }
+    }
+
+    /// The manifest, as the skill's author wrote it.
+    pub fn manifest(&self) -> &Manifest {
+        &self.inner.plan.manifest
+    }
+
+    /// What the skill may do and use, after it was narrowed.
+    pub fn scope(&self) -> &SkillScope {
+        &self.inner.plan.scope
+    }
+
+    /// The limits, after they were narrowed.
+    pub fn limits(&self) -> &SkillLimits {
+        &self.inner.plan.limits
+    }
+
+    /// What the skill logged while it was loaded.
+    pub fn init_log(&self) -> &[LogLine] {
+        self.inner.instance.init_log()
+    }
+
+    /// Runs the skill's `skill_shutdown` on the calling thread. Does nothing for a fresh skill, which has nothing that
+    /// could be lost, and nothing the second time.
+    ///
+    /// # Errors
+    ///
+    /// When it trapped or reached a limit.
+    pub fn shutdown_blocking(&self) -> Result<()> {
+        if self.manifest().state == State::Fresh {
+            return Ok(());
+        }
+        Ok(self.inner.instance.shutdown()?)
+    }
+
+    pub(crate) fn host(&self) -> &Host {
+        &self.inner.host
+    }
+
+    pub(crate) fn shared_manifest(&self) -> Arc<Manifest> {
+        self.inner.plan.manifest.clone()
+    }
+
+    pub(crate) fn shared_scope(&self) -> Arc<SkillScope> {
+        self.inner.plan.scope.clone()
+    }
+}
+
+fn answer(outcome: Outcome) -> Result<Response> {
+    let Outcome { result, log, receipt } = outcome;
+    match result {
+        Ok(body) => Ok(Response::new(body).with_event(receipt, log)),
+        Err(error) => Err(Error::from(error).with_event(receipt, log)),
+    }
+}
+
+#[async_trait]
+impl Skill for WasmSkill {
+    fn name(&self) -> &str {
+        self.scope().name.as_str()
+    }
+
+    fn version(&self) -> &str {
+        &self.inner.version
+    }
+
+    fn description(&self) -> &str {
+        &self.manifest().description
+    }
+
+    fn subscriptions(&self) -> Vec<&str> {
+        self.manifest().subscriptions.iter().map(String::as_str).collect()
+    }
+
+    async fn handle_event(&self, _ctx: &mut SkillContext, event: Event) -> Result<Response> {
+        self.handle(event).await
+    }
+
+    async fn shutdown(&self, _ctx: &mut SkillContext) -> Result<()> {
+        if self.manifest().state == State::Fresh {
+            return Ok(());
+        }
+        // Guest code may run until its deadline; the caller's executor is not the place for that.
+        let skill = self.clone();
+        let (done, outcome) = oneshot::channel();
+        let spawned = std::thread::Builder::new().name("cis-skill-shutdown".into()).spawn(move || {
+            // Nobody waits any more when this fails; the hook has run all the same.
+            let _ = done.send(skill.shutdown_blocking());
+        });
+        if let Err(error) = spawned {
+            let message = format!("no thread for the skill's shutdown: {error}");
+            return Err(ErrorKind::Internal { message }.into());
+        }
+        let ended =
+            |_| Error::from(ErrorKind::Internal { message: "the skill's shutdown ended without a word".into() });
+        outcome.await.unwrap_or_else(|canceled| Err(ended(canceled)))
+    }
+
+    fn as_wasm(&self) -> Option<&WasmSkill> {
+        Some(self)
+    }
+}
