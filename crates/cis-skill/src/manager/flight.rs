@@ -1,0 +1,210 @@
+//! Running events, counted per version of their skill.
+//!
+//! Invariant: an event is counted from the moment its skill's state allowed it until its [`Flight`] is dropped, however
+//! it ends: answered, failed, cancelled or panicked. A version goes only when nothing flies on it.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use cis_wasm_host::{Host, SkillScope};
+use futures_channel::oneshot;
+use futures_util::FutureExt;
+
+use super::slot::Slot;
+use crate::wasm::WasmSkill;
+use crate::{ErrorKind, Event, Response, Result, Skill, SkillContext};
+
+/// One version of a skill: what a reload replaces.
+pub(super) struct Version {
+    pub(super) skill: Arc<dyn Skill>,
+    pub(super) host: Host,
+    pub(super) scope: Arc<SkillScope>,
+    air: Mutex<Air>,
+}
+
+/// What flies on a version.
+#[derive(Default)]
+struct Air {
+    flights: usize,
+    /// Set when another version has taken its place: the last flight then sees to the shutdown.
+    retired: bool,
+    /// Set once the shutdown hook was begun, so that it runs once.
+    closing: bool,
+    /// Set once a retired version's shutdown hook has run.
+    closed: bool,
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Air {
+    fn is_clear(&self) -> bool {
+        self.flights == 0 && (!self.retired || self.closed)
+    }
+
+    fn tell(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever stopped waiting needs no word.
+            let _ = waiting.send(());
+        }
+    }
+}
+
+impl Version {
+    pub(super) fn new(skill: Arc<dyn Skill>, host: Host, scope: Arc<SkillScope>) -> Self {
+        Version { skill, host, scope, air: Mutex::default() }
+    }
+
+    /// The context of a new event.
+    pub(super) fn context(&self) -> SkillContext {
+        SkillContext::new(self.host.clone(), self.scope.clone())
+    }
+
+    pub(super) fn flights(&self) -> usize {
+        self.air().flights
+    }
+
+    /// Waits until nothing flies any more, and for the shutdown hook if the version is retired.
+    pub(super) async fn clear(&self) {
+        let landed = {
+            let mut air = self.air();
+            if air.is_clear() {
+                return;
+            }
+            let (sender, landed) = oneshot::channel();
+            air.waiting.push(sender);
+            landed
+        };
+        // The sender is dropped with the version only, which `self` keeps.
+        let _ = landed.await;
+    }
+
+    /// Runs the shutdown hook, unless it was run.
+    pub(super) async fn shut_down(&self) -> Result<()> {
+        if std::mem::replace(&mut self.air().closing, true) {
+            return Ok(());
+        }
+        let mut context = self.context();
+        let hook = AssertUnwindSafe(self.skill.shutdown(&mut context)).catch_unwind().await;
+        let result = hook.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let (receipt, log) = context.finish();
+        result.map_err(|error| error.with_event(receipt, log))
+    }
+
+    /// Lets the version go when its last flight has landed: now, on the calling thread, when nothing flies.
+    pub(super) fn retire(self: &Arc<Self>) {
+        let clear = {
+            let mut air = self.air();
+            air.retired = true;
+            air.flights == 0
+        };
+        if clear {
+            self.close();
+        }
+    }
+
+    fn take_off(&self) {
+        self.air().flights += 1;
+    }
+
+    fn land(self: &Arc<Self>) {
+        let last_of_retired = {
+            let mut air = self.air();
+            air.flights -= 1;
+            if air.is_clear() {
+                air.tell();
+            }
+            air.flights == 0 && air.retired
+        };
+        if last_of_retired {
+            // The thread that lands the last event may be one of an executor, and the hook is guest code.
+            let version = self.clone();
+            let close = move || version.close();
+            let spawned = std::thread::Builder::new().name("cis-skill-retire".into()).spawn(close);
+            if spawned.is_err() {
+                self.close();
+            }
+        }
+    }
+
+    /// Runs a retired version's shutdown hook.
+    fn close(&self) {
+        if let Err(error) = pollster::block_on(self.shut_down()) {
+            tracing::warn!(target: "cis_skill", skill = %self.scope.name, "the replaced version's shutdown: {error}");
+        }
+        let mut air = self.air();
+        air.closed = true;
+        air.tell();
+    }
+
+    fn air(&self) -> MutexGuard<'_, Air> {
+        // Nothing panics while it holds the lock, and each change is whole by itself.
+        self.air.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// One running event. Dropping it ends the event's count.
+pub(super) struct Flight {
+    slot: Arc<Slot>,
+    version: Arc<Version>,
+    landed: bool,
+}
+
+impl Flight {
+    /// Counts an event in. The caller holds the slot's lock, so that its state cannot change in between.
+    pub(super) fn begin(slot: &Arc<Slot>, version: &Arc<Version>) -> Self {
+        version.take_off();
+        Flight { slot: slot.clone(), version: version.clone(), landed: false }
+    }
+
+    pub(super) fn wasm(&self) -> Option<&WasmSkill> {
+        self.version.skill.as_wasm()
+    }
+
+    pub(super) async fn run(self, event: Event) -> Result<Response> {
+        let result = match self.wasm() {
+            Some(skill) => skill.handle(event).await,
+            None => self.run_native(event).await,
+        };
+        self.land(result)
+    }
+
+    pub(super) fn run_blocking(self, event: Event) -> Result<Response> {
+        let result = match self.wasm() {
+            Some(skill) => skill.run(event),
+            None => pollster::block_on(self.run_native(event)),
+        };
+        self.land(result)
+    }
+
+    async fn run_native(&self, event: Event) -> Result<Response> {
+        let mut context = self.version.context();
+        let handled = AssertUnwindSafe(self.version.skill.handle_event(&mut context, event)).catch_unwind().await;
+        let result = handled.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let (receipt, log) = context.finish();
+        match result {
+            Ok(response) => Ok(response.with_event(receipt, log)),
+            Err(error) => Err(error.with_event(receipt, log)),
+        }
+    }
+
+    /// Ends the event with its result.
+    pub(super) fn land(mut self, result: Result<Response>) -> Result<Response> {
+        self.landed = true;
+        self.slot.tally(&result);
+        result
+    }
+}
+
+impl Drop for Flight {
+    fn drop(&mut self) {
+        if !self.landed {
+            self.slot.tally_cancelled();
+        }
+        self.version.land();
+    }
+}
+
+/// The error of a native skill's panic.
+pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> crate::Error {
+    let text = panic.downcast_ref::<&str>().copied().or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    ErrorKind::SkillPanicked { message: text.unwrap_or("no message").to_owned() }.into()
+}
