@@ -88,13 +88,24 @@ impl Arena {
         }
     }
 
+    /// How many bytes have to be added behind a memory of `memory` bytes so that `len` more have room.
+    fn missing(&self, len: u64, memory: u64) -> u64 {
+        match self.stretches.last() {
+            // What is free at the end of the last stretch counts, when the new pages join it.
+            Some((_, end)) if *end == memory && self.current + 1 == self.stretches.len() => {
+                len.saturating_sub(memory - self.next.min(memory))
+            }
+            // Pointer 0 is "no bytes": the first bytes of a memory without any stay free.
+            _ => len + if memory == 0 { ARENA_ALIGN } else { 0 },
+        }
+    }
+
     /// Takes over a stretch that was added at the end of memory.
     fn add(&mut self, begin: u64, end: u64) {
         match self.stretches.last_mut() {
             // The last stretch was too small: what is free of it now reaches into the new pages.
             Some((_, last)) if *last == begin => *last = end,
             _ => {
-                // Pointer 0 is "no bytes": nothing is ever placed there.
                 let begin = begin.max(ARENA_ALIGN);
                 self.stretches.push((begin, end));
                 self.current = self.stretches.len() - 1;
@@ -148,8 +159,7 @@ pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<
             }
             let limit = env.data().memory_cap;
             let size = memory.len(env);
-            // The first 16 bytes of a memory without any pages stay free.
-            let pages = (u64::from(len) + ARENA_ALIGN).div_ceil(WASM_PAGE_SIZE as u64);
+            let pages = arena(env)?.missing(len.into(), size).div_ceil(WASM_PAGE_SIZE as u64);
             let wanted = size + pages * WASM_PAGE_SIZE as u64;
             let grown = u32::try_from(pages).ok().filter(|_| wanted <= limit).and_then(|pages| memory.grow(env, pages));
             let begin = grown.ok_or(ErrorKind::OutOfMemory { wanted, limit })?;
@@ -215,11 +225,12 @@ mod tests {
     #[test]
     fn an_arena_is_reused_after_a_rewind() {
         let mut arena = Arena::default();
-        assert_eq!(arena.place(1), None);
+        assert_eq!((arena.place(1), arena.missing(1, 0), arena.missing(1, 65_536)), (None, 17, 1));
         arena.add(0, 65_536);
         assert_eq!(arena.place(10), Some(16));
         assert_eq!(arena.place(1), Some(32));
         assert_eq!(arena.place(65_536), None);
+        assert_eq!(arena.missing(65_536, 65_536), 48);
         // More pages right behind: one stretch, used from where it was left.
         arena.add(65_536, 3 * 65_536);
         assert_eq!(arena.place(65_536), Some(48));
@@ -233,7 +244,7 @@ mod tests {
         let mut arena = Arena::default();
         arena.add(65_536, 131_072);
         assert_eq!(arena.place(65_536), Some(65_536));
-        assert_eq!(arena.place(1), None);
+        assert_eq!((arena.place(1), arena.missing(1, 196_608)), (None, 1));
         arena.add(262_144, 327_680);
         assert_eq!(arena.place(100), Some(262_144));
         arena.rewind();

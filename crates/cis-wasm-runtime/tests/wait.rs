@@ -1,0 +1,191 @@
+//! Waiting: backends that take their time, that hang, fail and panic; cancellation; many events at once.
+
+mod common;
+
+use std::future::{Future, poll_fn};
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Fault, Host};
+use cis_wasm_runtime::{Compiler, Outcome, WasmRuntime};
+use common::{Guest, guest, module, on_event, on_event_packed};
+
+/// Answers on another thread, after a while; or never; or with a panic.
+#[derive(Clone, Default)]
+struct SlowAi {
+    begun: Arc<AtomicUsize>,
+    dropped: Arc<AtomicUsize>,
+}
+
+struct CountDrop(Arc<AtomicUsize>);
+
+impl Drop for CountDrop {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[async_trait]
+impl AiBackend for SlowAi {
+    async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        self.begun.fetch_add(1, Ordering::SeqCst);
+        let _dropped = CountDrop(self.dropped.clone());
+        match &request.prompt[..] {
+            "hang" => std::future::pending().await,
+            "panic" => panic!("the model is on fire"),
+            "big" => Ok(AiReply { text: "x".repeat((8 << 20) + 1), prompt_tokens: 1, reply_tokens: 1 }),
+            _ => {
+                let mut sleeping = None;
+                poll_fn(|context| {
+                    let waker = context.waker().clone();
+                    let done = sleeping.get_or_insert_with(|| {
+                        thread::spawn(move || {
+                            thread::sleep(Duration::from_millis(5));
+                            waker.wake();
+                        })
+                    });
+                    if done.is_finished() { Poll::Ready(()) } else { Poll::Pending }
+                })
+                .await;
+                Ok(AiReply { text: "slow answer".into(), prompt_tokens: 3, reply_tokens: 2 })
+            }
+        }
+    }
+}
+
+/// A guest that asks the AI with its event's data and answers with the reply.
+fn asking(ai: &SlowAi) -> Guest {
+    let ask = "(call $chat (local.get $data) (local.get $len))";
+    let chat = r#"(import "env" "host_ai_chat" (func $chat (param i32 i32) (result i64)))"#;
+    module(&format!("(module {chat} {})", on_event_packed(ask))).with(|spec| {
+        spec.scope.grants.ai = true;
+        spec.host = Host::builder().ai(ai.clone()).build();
+    })
+}
+
+struct Unpark(thread::Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// An executor that knows nothing of any runtime.
+fn block_on<F: Future>(future: F) -> F::Output {
+    let mut future = pin!(future);
+    let waker = Waker::from(Arc::new(Unpark(thread::current())));
+    loop {
+        match future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            Poll::Ready(output) => return output,
+            Poll::Pending => thread::park(),
+        }
+    }
+}
+
+#[test]
+fn a_slow_backend_is_waited_for_on_either_path() {
+    let ai = SlowAi::default();
+    asking(&ai).loaded(|instance| {
+        assert_eq!(instance.run("ask", b"slowly").result.unwrap(), "slow answer");
+        let outcome: Outcome = block_on(instance.handle("ask", Bytes::from("slowly")));
+        assert_eq!(outcome.result.unwrap(), "slow answer");
+        assert_eq!(outcome.receipt.ledger.used().of(cis_wasm_host::Resource::AiTokens), 5);
+    });
+}
+
+#[test]
+fn a_backend_that_hangs_is_left_at_the_deadline() {
+    let ai = SlowAi::default();
+    asking(&ai).with(|spec| spec.limits.deadline = Duration::from_millis(20)).loaded(|instance| {
+        for outcome in [instance.run("ask", b"hang"), block_on(instance.handle("ask", Bytes::from("hang")))] {
+            let error = outcome.result.unwrap_err();
+            assert_eq!((error.code(), error.fault()), ("deadline_exceeded", Fault::Backend));
+            assert!(error.to_string().contains("host_ai_chat"), "{error}");
+        }
+    });
+    assert_eq!(ai.begun.load(Ordering::SeqCst), ai.dropped.load(Ordering::SeqCst));
+}
+
+#[test]
+fn a_backend_that_panics_or_says_too_much_is_an_error_of_the_call() {
+    let ai = SlowAi::default();
+    asking(&ai).loaded(|instance| {
+        let error = instance.run("ask", b"panic").result.unwrap_err();
+        assert_eq!((error.code(), error.fault()), ("backend_failed", Fault::Backend));
+        assert!(error.to_string().contains("the model is on fire"), "{error}");
+        assert_eq!(instance.run("ask", b"big").result.unwrap_err().code(), "too_large");
+        assert_eq!(instance.run("ask", b"again").result.unwrap(), "slow answer");
+    });
+}
+
+#[test]
+fn dropping_the_future_cancels_the_event() {
+    let ai = SlowAi::default();
+    let patient = asking(&ai).with(|spec| spec.limits.deadline = Duration::from_secs(3_600));
+    let spin = guest(&on_event("(loop (br 0)) (i32.const 0)")).with(|spec| {
+        spec.limits.deadline = Duration::from_secs(3_600);
+        spec.limits.fuel = u64::MAX;
+    });
+    // One worker and no room for waiting beside it: it must be free again for the last event.
+    let runtime = WasmRuntime::builder().workers(1).max_held(0).build().unwrap();
+    let patient = runtime.load(&patient.wasm, patient.spec).unwrap();
+    let spin = runtime.load(&spin.wasm, spin.spec).unwrap();
+    let mut never = Context::from_waker(Waker::noop());
+    {
+        let mut waiting = pin!(patient.handle("ask", Bytes::from("hang")));
+        let mut spinning = pin!(spin.handle("spin", Bytes::new()));
+        assert!(waiting.as_mut().poll(&mut never).is_pending());
+        assert!(spinning.as_mut().poll(&mut never).is_pending());
+        while ai.begun.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+    }
+    assert_eq!(block_on(patient.handle("ask", Bytes::from("slowly"))).result.unwrap(), "slow answer");
+    assert_eq!(ai.dropped.load(Ordering::SeqCst), 2);
+}
+
+#[test]
+fn events_that_wait_do_not_keep_others_from_running() {
+    let ai = SlowAi::default();
+    let asking = asking(&ai).with(|spec| spec.limits.deadline = Duration::from_secs(3_600));
+    let quick = guest(&on_event("(i32.const 0)"));
+    let runtime = WasmRuntime::builder().workers(1).max_held(8).build().unwrap();
+    let asking = runtime.load(&asking.wasm, asking.spec).unwrap();
+    let quick = runtime.load(&quick.wasm, quick.spec).unwrap();
+    let mut never = Context::from_waker(Waker::noop());
+    let mut waiting: Vec<_> = (0..8).map(|_| Box::pin(asking.handle("ask", Bytes::from("hang")))).collect();
+    for event in &mut waiting {
+        assert!(event.as_mut().poll(&mut never).is_pending());
+    }
+    assert!(block_on(quick.handle("quick", Bytes::new())).result.is_ok());
+}
+
+#[test]
+fn a_kept_skill_takes_events_in_order() {
+    let count = "(i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1)))
+        (i64.const 0x0000000100000001)";
+    // The response is the byte before the counter's: shift it there.
+    let count = count
+        .replace("(i32.store8 (i32.const 0)", "(i32.store8 (i32.const 1)")
+        .replace("(i32.load8_u (i32.const 0))", "(i32.load8_u (i32.const 1))");
+    for compiler in Compiler::ALL {
+        let skill = guest(&on_event_packed(&count)).kept();
+        let instance = skill.load(*compiler).unwrap();
+        let mut never = Context::from_waker(Waker::noop());
+        let mut events: Vec<_> = (0..200).map(|_| Box::pin(instance.handle("count", Bytes::new()))).collect();
+        // Sent in this order: the first poll is what sends.
+        for event in &mut events {
+            let _ = event.as_mut().poll(&mut never);
+        }
+        for (index, event) in events.into_iter().enumerate() {
+            assert_eq!(block_on(event).result.unwrap()[0], index as u8 + 1);
+        }
+    }
+}
