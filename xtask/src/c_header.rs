@@ -145,8 +145,10 @@ static inline int memcmp(const void *a, const void *b, size_t len) {
     return 0;
 }
 
+/* Instructions of their own with -mbulk-memory, which `cargo xtask build-skill` passes. */
+#ifdef __wasm_bulk_memory__
 static inline void *memcpy(void *to, const void *from, size_t len) {
-    __builtin_memcpy(to, from, len); /* memory.copy, with -mbulk-memory */
+    __builtin_memcpy(to, from, len);
     return to;
 }
 
@@ -159,6 +161,7 @@ static inline void *memset(void *to, int byte, size_t len) {
     __builtin_memset(to, byte, len);
     return to;
 }
+#endif
 #endif /* CIS_OWN_STRING */
 
 #ifdef __cplusplus
@@ -188,7 +191,8 @@ static inline int64_t cis_fail(int32_t status, const char *text) {
 "#;
 
 fn heading(out: &mut String, text: &str) {
-    line(out, format_args!("\n/* ---- {text} ---- */\n"));
+    let gap = if out.ends_with("\n\n") { "" } else { "\n" };
+    line(out, format_args!("{gap}/* ---- {text} ---- */\n"));
 }
 
 fn constant(out: &mut String, prefix: &str, name: &str, value: i32, meaning: &str) {

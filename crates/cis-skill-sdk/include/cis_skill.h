@@ -91,7 +91,6 @@ extern int64_t host_config_get(int32_t key_ptr, int32_t key_len);
 __attribute__((import_module("env"), import_name("host_set_error")))
 extern void host_set_error(int32_t msg_ptr, int32_t msg_len);
 
-
 /* ---- What a skill exports, besides its memory. ---- */
 
 /* int64_t or int32_t skill_on_event(int32_t type_ptr, int32_t type_len, int32_t data_ptr, int32_t data_len)
@@ -180,8 +179,10 @@ static inline int memcmp(const void *a, const void *b, size_t len) {
     return 0;
 }
 
+/* Instructions of their own with -mbulk-memory, which `cargo xtask build-skill` passes. */
+#ifdef __wasm_bulk_memory__
 static inline void *memcpy(void *to, const void *from, size_t len) {
-    __builtin_memcpy(to, from, len); /* memory.copy, with -mbulk-memory */
+    __builtin_memcpy(to, from, len);
     return to;
 }
 
@@ -194,6 +195,7 @@ static inline void *memset(void *to, int byte, size_t len) {
     __builtin_memset(to, byte, len);
     return to;
 }
+#endif
 #endif /* CIS_OWN_STRING */
 
 #ifdef __cplusplus
