@@ -76,6 +76,10 @@ fn format(repo: &Repo) -> Result<(), Failure> {
 /// Licences, duplicates and sources of what the tree depends on. Known vulnerabilities are another matter: their
 /// database is fetched from the network, which a build here cannot reach.
 fn dependencies(repo: &Repo) -> Result<(), Failure> {
+    for mut cargo in [cargo_in_root(repo), cargo_in_skills(repo)] {
+        // Fails when the committed lock file would have to change.
+        process::output(cargo.args(["metadata", "--locked", "--format-version", "1"]))?;
+    }
     eprintln!("not checked here: the advisory database; run `cargo deny check advisories` where it can be fetched");
     process::run(cargo_in_root(repo).args([
         "deny",
