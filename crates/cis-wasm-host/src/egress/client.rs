@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cis_wasm_abi::ceilings;
-use reqwest::header::{self, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
+use reqwest::header::{self, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, LOCATION};
 use reqwest::{Client, Method, Response, StatusCode, redirect};
 use serde::de::IgnoredAny;
 use url::{Host, Url};
@@ -191,6 +191,10 @@ async fn send(client: &Client, request: &HttpRequest, hop: &Hop) -> Result<Respo
         None => client.request(Method::GET, hop.url.clone()),
         Some(body) => {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type(body)));
+            if body.is_empty() {
+                // Servers may insist on a length, and hyper leaves out that of nothing.
+                headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+            }
             client.request(Method::POST, hop.url.clone()).body(body.clone())
         }
     };
@@ -203,7 +207,7 @@ fn secret_header(name: &str, value: &SecretValue) -> Result<(HeaderName, HeaderV
         header::ACCEPT_ENCODING,
         header::CONNECTION,
         header::CONTENT_ENCODING,
-        header::CONTENT_LENGTH,
+        CONTENT_LENGTH,
         CONTENT_TYPE,
         header::EXPECT,
         header::HOST,

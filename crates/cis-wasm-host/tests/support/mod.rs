@@ -3,6 +3,8 @@
 #![allow(dead_code, unreachable_pub)]
 
 pub mod backends;
+#[cfg(feature = "http")]
+pub mod egress;
 pub mod logs;
 pub mod server;
 
