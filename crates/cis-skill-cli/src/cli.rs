@@ -1,0 +1,98 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use cis_skill::Compiler;
+use clap::{Args, Parser, Subcommand};
+use serde_json::Value as Json;
+
+/// Runs and inspects CIS skills.
+#[derive(Parser)]
+#[command(name = "cis-skill", version, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Shows what a skill is, what it may do and what it imports, without running it.
+    Inspect(InspectArgs),
+    /// Sends a skill one event and prints its response.
+    ///
+    /// The response goes to stdout; the skill's log and what the event used go to stderr. The exit code is 0 for a
+    /// response and 1 for an error.
+    Run(Box<RunArgs>),
+}
+
+#[derive(Args)]
+pub(crate) struct InspectArgs {
+    /// The skill: a .wasm file.
+    pub(crate) skill: PathBuf,
+    /// Prints one JSON object.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct RunArgs {
+    /// The skill: a .wasm file.
+    pub(crate) skill: PathBuf,
+    /// The event's type.
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) event: String,
+    /// The event's data, as JSON. Nothing where it is left out.
+    #[arg(long, value_name = "JSON", value_parser = json_text)]
+    pub(crate) data: Option<String>,
+    /// Where the skill's memory is kept, in the file memory.redb.
+    #[arg(long, value_name = "DIR", default_value = ".cis-data")]
+    pub(crate) data_dir: PathBuf,
+    /// The compiler.
+    #[arg(long, value_name = "NAME", default_value = "cranelift", value_parser = Compiler::from_name)]
+    pub(crate) compiler: Compiler,
+    /// The most linear memory, in MiB. The manifest's own limit holds where it is lower.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=4096))]
+    pub(crate) memory_mib: Option<u64>,
+    /// The most time, in milliseconds. The manifest's own limit holds where it is lower.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) deadline_ms: Option<u64>,
+    /// The most fuel, in instructions. The manifest's own limit holds where it is lower.
+    #[arg(long, value_name = "N")]
+    pub(crate) fuel: Option<u64>,
+    /// A host[:port] that may be reached although its address is private, 127.0.0.1:8080 for one. May be repeated.
+    ///
+    /// The skill's manifest has to allow the host too.
+    #[arg(long, value_name = "HOST")]
+    pub(crate) allow_http: Vec<String>,
+    /// An OpenAI-compatible endpoint: what stands before /chat/completions.
+    ///
+    /// Its key, if it needs one, is read from the environment variable CIS_AI_KEY.
+    #[arg(long, value_name = "URL", requires = "ai_model")]
+    pub(crate) ai_url: Option<String>,
+    /// The model to ask for.
+    #[arg(long, value_name = "M", requires = "ai_url")]
+    pub(crate) ai_model: Option<String>,
+    /// A secret that the manifest names. Its value is read from the environment variable of the same name. May be
+    /// repeated.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) secret: Vec<String>,
+    /// The value of one of the skill's settings. Text that is not JSON is a string. May be repeated.
+    #[arg(long, value_name = "KEY=JSON", value_parser = setting)]
+    pub(crate) config: Vec<(String, Json)>,
+    /// Prints one JSON object on stdout, and nothing else anywhere.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn json_text(text: &str) -> Result<String, String> {
+    match serde_json::from_str::<serde::de::IgnoredAny>(text) {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("this is not JSON: {error}; a string needs its quotes: '\"text\"'")),
+    }
+}
+
+fn setting(text: &str) -> Result<(String, Json), String> {
+    let (key, value) = text.split_once('=').ok_or("write it as KEY=JSON")?;
+    let value = serde_json::from_str(value).unwrap_or_else(|_| Json::String(value.to_owned()));
+    Ok((key.to_owned(), value))
+}

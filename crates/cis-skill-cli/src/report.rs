@@ -1,0 +1,98 @@
+//! What is said of an event, for people or as one JSON object.
+
+use cis_skill::{Error, LogLine, Receipt, Resource, Response};
+use serde_json::{Value as Json, json};
+
+/// What came of an event, and of everything before it.
+pub(crate) struct Report {
+    /// What the skill is called, or its file where that is not known.
+    pub(crate) skill: String,
+    pub(crate) result: Result<Response, Problem>,
+}
+
+/// Why there is no response.
+pub(crate) enum Problem {
+    /// The command line or the machine.
+    Caller(String),
+    /// The skill, or what it met.
+    Skill(Error),
+}
+
+impl From<Error> for Problem {
+    fn from(error: Error) -> Self {
+        Problem::Skill(error)
+    }
+}
+
+impl Report {
+    pub(crate) fn log(&self) -> &[LogLine] {
+        match &self.result {
+            Ok(response) => response.log(),
+            Err(Problem::Skill(error)) => error.log(),
+            Err(Problem::Caller(_)) => &[],
+        }
+    }
+
+    pub(crate) fn receipt(&self) -> Option<&Receipt> {
+        match &self.result {
+            Ok(response) => response.receipt(),
+            Err(Problem::Skill(error)) => error.receipt(),
+            Err(Problem::Caller(_)) => None,
+        }
+    }
+
+    /// The one object of `--json`.
+    pub(crate) fn json(&self) -> Json {
+        let (status, response, error) = match &self.result {
+            Ok(response) => ("ok", body(response), Json::Null),
+            Err(problem) => ("error", Json::Null, problem.json()),
+        };
+        let log = self.log().iter().map(|line| json!({ "level": line.level.name(), "message": line.message }));
+        json!({
+            "skill": self.skill,
+            "status": status,
+            "response": response,
+            "error": error,
+            "log": log.collect::<Vec<_>>(),
+            "usage": usage(self.receipt()),
+        })
+    }
+}
+
+impl Problem {
+    fn json(&self) -> Json {
+        match self {
+            Problem::Caller(message) => json!({ "kind": "usage", "fault": "caller", "message": message }),
+            Problem::Skill(error) => {
+                json!({ "kind": error.code(), "fault": error.fault().name(), "message": error.to_string() })
+            }
+        }
+    }
+}
+
+/// A response as JSON: its own where it is JSON, a string where it is text, else an array of its bytes.
+fn body(response: &Response) -> Json {
+    if response.body().is_empty() {
+        return Json::Null;
+    }
+    match (response.json(), response.text()) {
+        (Ok(value), _) => value,
+        (_, Ok(text)) => Json::String(text.to_owned()),
+        _ => Json::from(response.body().to_vec()),
+    }
+}
+
+fn usage(receipt: Option<&Receipt>) -> Json {
+    let host = |resource| receipt.map_or(0, |receipt| receipt.ledger.used().of(resource));
+    let engine = |amount: fn(&Receipt) -> u64| receipt.map_or(0, amount);
+    json!({
+        "host_calls": host(Resource::HostCalls),
+        "bytes_in": host(Resource::BytesIn),
+        "bytes_out": host(Resource::BytesOut),
+        "memory_bytes": engine(|receipt| receipt.memory_bytes),
+        "fuel": engine(|receipt| receipt.fuel),
+        "ai_tokens": host(Resource::AiTokens),
+        "http_requests": host(Resource::HttpRequests),
+        "wall_us": engine(|receipt| u64::try_from(receipt.wall.as_micros()).unwrap_or(u64::MAX)),
+    })
+}
