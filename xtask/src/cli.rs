@@ -87,7 +87,7 @@ pub(crate) enum Lang {
 
 #[derive(Debug, Args)]
 pub(crate) struct Test {
-    /// Arguments for `cargo test`
+    /// Arguments for the workspace's `cargo test`; the skills' own tests are left out then
     #[arg(last = true)]
     pub(crate) args: Vec<String>,
 }
