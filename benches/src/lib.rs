@@ -1,1 +1,1 @@
-//! x
+//! Nothing: this package is its benches. `cargo xtask bench` runs them.
