@@ -165,13 +165,18 @@ fn a_sender_that_gives_up_leaves_the_queue() {
     assert_eq!(manager.info("echo").unwrap().events.ok, 1);
 }
 
+fn shut_down(manager: &SkillManager) -> cis_skill::Result<()> {
+    let failed = pollster::block_on(manager.shutdown());
+    failed.into_iter().next().map_or(Ok(()), |(_, error)| Err(error))
+}
+
 #[test]
 fn whatever_ends_a_pause_answers_the_queued_events() {
     type End = fn(&SkillManager) -> cis_skill::Result<()>;
     let ends: [(End, &str); 3] = [
         (|manager| manager.deactivate("echo"), "inactive"),
         (|manager| pollster::block_on(manager.unload("echo")), "unloading"),
-        (|manager| Ok(assert!(pollster::block_on(manager.shutdown()).is_empty())), "unloading"),
+        (shut_down, "unloading"),
     ];
     let runtime = cis_skill::WasmRuntime::new().unwrap();
     for (end, state) in ends {
