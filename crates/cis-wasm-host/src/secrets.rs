@@ -59,13 +59,14 @@ impl SecretValue {
     }
 
     /// The ways in which a server that was sent the value is likely to write it: as it is, inside a JSON string, and
-    /// inside a query.
+    /// inside a URL.
     fn spellings(&self) -> impl Iterator<Item = String> {
         let json = serde_json::Value::from(self.expose()).to_string();
         let json = json.trim_start_matches('"').strip_suffix('"').unwrap_or(&json).to_owned();
         let slashed = json.replace('/', "\\/");
-        let query = url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect();
-        [self.0.clone(), json, slashed, query].into_iter()
+        let query: String = url::form_urlencoded::byte_serialize(self.0.as_bytes()).collect();
+        let path = query.replace('+', "%20");
+        [self.0.clone(), json, slashed, query, path].into_iter()
     }
 }
 

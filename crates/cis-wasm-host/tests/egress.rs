@@ -13,7 +13,7 @@ use bytes::Bytes;
 use cis_wasm_abi::Status;
 use cis_wasm_host::{
     Amounts, BackendErrorKind, CallContext, EgressClient, EgressPolicy, HostCall, HostError, HostReply, HttpBackend,
-    HttpGrant, HttpRequest, Resource, SkillScope,
+    HttpGrant, HttpRequest, Resolver, Resource, SkillScope,
 };
 use support::egress::{Names, Poster};
 use support::server::{Server, redirect, response, wait_for_close};
@@ -265,6 +265,30 @@ fn a_name_without_an_address_fails() {
     let poster = Poster::resolving(policy(), &names, RULES);
     poster.post("http://empty.test/", b"").failed(Status::BackendFailed, "the name has no address");
     poster.post("http://unknown.test/", b"").failed(Status::BackendFailed, "no such name");
+}
+
+#[test]
+fn a_resolver_that_panics_or_hangs_fails_its_own_call_only() {
+    struct Bad(Names);
+    #[async_trait::async_trait]
+    impl Resolver for Bad {
+        async fn resolve(&self, host: &str) -> std::io::Result<Vec<IpAddr>> {
+            match host {
+                "panic.test" => panic!("the resolver broke"),
+                "hang.test" => std::future::pending().await,
+                _ => self.0.resolve(host).await,
+            }
+        }
+    }
+    let server = Server::answering(response("200 OK", "", b"in"));
+    let names = Names::default();
+    names.answer("good.test", [vec![ip("127.0.0.1")]]);
+    let policy = policy().timeout(Duration::from_millis(300));
+    let client = EgressClient::with_resolver(policy, Bad(names)).unwrap();
+    let poster = Poster::with_client(client, RULES, Default::default(), Vec::new());
+    poster.post("http://panic.test/", b"").failed(Status::BackendFailed, "");
+    poster.post("http://hang.test/", b"").failed(Status::TimedOut, "no complete response");
+    poster.post(&format!("http://good.test:{}/", server.port()), b"").is(b"in");
 }
 
 #[test]

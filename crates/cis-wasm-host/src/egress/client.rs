@@ -140,7 +140,7 @@ impl Sender {
             request.note_request();
             requests += 1;
             let response = send(client, request, &hop).await?;
-            match redirected(&hop, &response)? {
+            match redirected(request, &hop, &response)? {
                 Some(next) if redirects > 0 => {
                     if requests > u64::from(redirects) {
                         let why = format!("{} redirects more than {redirects} times", origin(&request.url));
@@ -235,7 +235,7 @@ fn content_type(body: &[u8]) -> &'static str {
 }
 
 /// Where a response sends its request on to, when it does.
-fn redirected(hop: &Hop, response: &Response) -> Result<Option<Hop>, BackendError> {
+fn redirected(request: &HttpRequest, hop: &Hop, response: &Response) -> Result<Option<Hop>, BackendError> {
     let body = match response.status() {
         StatusCode::MOVED_PERMANENTLY | StatusCode::FOUND | StatusCode::SEE_OTHER => None,
         StatusCode::TEMPORARY_REDIRECT | StatusCode::PERMANENT_REDIRECT => hop.body.clone(),
@@ -244,9 +244,14 @@ fn redirected(hop: &Hop, response: &Response) -> Result<Option<Hop>, BackendErro
     let Some(location) = response.headers().get(LOCATION) else { return Ok(None) };
     let from = origin(&hop.url);
     let bad = || fail(BackendErrorKind::Upstream, format!("{from} redirects to something that is not a URL"));
-    let url = hop.url.join(location.to_str().map_err(|_| bad())?).map_err(|_| bad())?;
+    let location = location.to_str().map_err(|_| bad())?;
+    let url = hop.url.join(location).map_err(|_| bad())?;
     if url.as_str().len() > ceilings::URL {
         return Err(fail(BackendErrorKind::TooLarge, format!("{from} redirects to an overlong URL")));
+    }
+    // A server that was sent a secret must not have it passed on: to a name server, another host, or a library's log.
+    if [location, url.as_str()].iter().any(|text| request.scrub_text(text) != *text) {
+        return Err(fail(BackendErrorKind::Denied, format!("{from} redirects to a URL with a secret in it")));
     }
     if hop.url.scheme() == "https" && url.scheme() != "https" {
         return Err(fail(BackendErrorKind::Denied, format!("{from} redirects from https to {}", url.scheme())));
