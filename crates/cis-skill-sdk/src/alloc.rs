@@ -68,7 +68,7 @@ unsafe impl GlobalAlloc for Allocator {
     }
 }
 
-/// A copy of these bytes, for whom memory that ran out is a panic that formats nothing.
+/// A copy of these bytes, for which memory that ran out is an end that formats nothing.
 pub(crate) fn copied(bytes: &[u8]) -> Vec<u8> {
     let Ok(layout) = Layout::array::<u8>(bytes.len()) else { out_of_memory() };
     if bytes.is_empty() {
@@ -87,7 +87,7 @@ pub(crate) fn copied(bytes: &[u8]) -> Vec<u8> {
 
 #[cold]
 fn out_of_memory() -> ! {
-    panic!("memory has run out")
+    crate::panic::give_up(b"memory has run out")
 }
 
 /// The module's linear memory.

@@ -128,8 +128,8 @@ impl CaseEvent {
         }
     }
 
-    /// What is wrong with what came of the event, or `None`. `response` is `Some(None)`-like: no bytes for an empty
-    /// response; a failure is its status and text.
+    /// How what came of the event differs from what the case expects, or `None`. What came is the response's bytes (`None`
+    /// for an empty response), or a failure's status and text.
     pub fn mismatch(&self, got: Result<Option<&[u8]>, (Option<i32>, &str)>) -> Option<String> {
         let shown = match got {
             Ok(None) => "an empty response".to_string(),
