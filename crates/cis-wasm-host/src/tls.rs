@@ -1,4 +1,7 @@
 //! TLS for the network backends: rustls with ring, trusting what the operating system trusts.
+//!
+//! Where a Unix system keeps its certificates may be said by `SSL_CERT_FILE` and `SSL_CERT_DIR`, as for every program on
+//! it. Nothing else is read from the environment.
 
 use std::sync::Arc;
 

@@ -209,10 +209,20 @@ fn it_is_not_asked_for_ever() {
 
 #[test]
 fn an_endpoint_that_wants_more_patience_than_there_is_gets_none() {
-    let server = busy(1, response("429 Too Many", "retry-after: 3600\r\n", b"come back later"));
-    let error = ask(config(&server)).unwrap_err();
-    assert_eq!((error.kind(), server.connections()), (BackendErrorKind::Upstream, 1));
-    assert!(error.message().contains("come back later"), "{error}");
+    for patience in [3600, u64::MAX] {
+        let server = busy(1, response("429 Too Many", &format!("retry-after: {patience}\r\n"), b"come back later"));
+        let error = ask(config(&server)).unwrap_err();
+        assert_eq!((error.kind(), server.connections()), (BackendErrorKind::Upstream, 1));
+        assert!(error.message().contains("come back later"), "{error}");
+    }
+}
+
+#[test]
+fn a_timeout_may_be_as_good_as_none() {
+    let server = busy(1, response("503 Busy", "", b""));
+    let mut config = config(&server);
+    config.timeout = Duration::MAX;
+    assert_eq!(ask(config).unwrap().text, "because");
 }
 
 #[test]
