@@ -3,13 +3,14 @@
 use cis_wasm_abi::{Packed, Region, ceilings};
 use cis_wasm_host::{CallContext, Host};
 use std::sync::Arc;
+use std::time::Duration;
 use wasmer::{FunctionEnvMut, Global, TypedFunction, Value, WASM_PAGE_SIZE};
 
 use crate::clock::{Clock, Fuel};
 use crate::error::{Error, ErrorKind};
 use crate::memory::{GuestMemory, OutOfBounds};
 use crate::trap;
-use crate::worker::Workers;
+use crate::worker::{Away, SkillId, Workers};
 
 /// The environment of an instance's imports.
 pub(crate) struct Guest {
@@ -37,8 +38,32 @@ pub(crate) struct Running {
     pub context: CallContext,
     pub fuel: Fuel,
     pub clock: Clock,
-    /// Where this runs, when it does not run on a thread that somebody lent.
-    pub workers: Option<Arc<Workers>>,
+    /// The workers this runs on, when it does not run on a thread that somebody lent.
+    pub worker: Option<OnWorker>,
+    /// Whether the guest is allocating for the host. It may not call the host then: every such call would allocate again.
+    pub allocating: bool,
+}
+
+/// A run on a worker's thread.
+pub(crate) struct OnWorker {
+    pub workers: Arc<Workers>,
+    pub skill: SkillId,
+    /// Set from when the run has taken long.
+    pub long: Option<Away>,
+}
+
+/// How long a run has a worker to itself. Far longer than nearly all events take, and short for those that wait behind.
+const LONG: Duration = Duration::from_millis(5);
+
+impl Running {
+    /// Lets another thread take this one's place once this run has taken long.
+    fn make_room(&mut self) {
+        if let Some(OnWorker { workers, skill, long: long @ None }) = &mut self.worker
+            && self.clock.deadline.elapsed() > LONG
+        {
+            *long = Some(workers.run_long(*skill));
+        }
+    }
 }
 
 /// Where the host puts what it gives the guest.
@@ -141,7 +166,10 @@ pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<
     match allocator {
         Allocator::Guest(alloc) => {
             let imports = env.data().imports;
-            let ptr = alloc.call(env, len as i32).map_err(|error| trap::classify(error, imports))? as u32;
+            env.data_mut().running()?.allocating = true;
+            let called = alloc.call(env, len as i32);
+            env.data_mut().running()?.allocating = false;
+            let ptr = called.map_err(|error| trap::classify(error, imports))? as u32;
             if ptr == 0 {
                 let what = format!("gave no memory for {len} bytes");
                 return Err(ErrorKind::BadAllocation { what }.into());
@@ -209,6 +237,7 @@ pub(crate) fn refuel(env: &mut FunctionEnvMut<'_, Guest>) -> Result<(), Error> {
     let running = env.data_mut().running()?;
     let slice = running.fuel.next_slice(left)?;
     running.clock.check()?;
+    running.make_room();
     set_fuel(env, slice)
 }
 

@@ -10,7 +10,7 @@ use cis_wasm_abi::{IMPORT_MODULE, Level, Packed, Region, Status, ceilings};
 use cis_wasm_host::{HostCall, HostReply};
 use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Store};
 
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::guest::{self, Guest, Running, bad_pointer, give, internal};
 use crate::memory::GuestMemory;
 use crate::meter::{METER_MODULE, REFUEL};
@@ -200,11 +200,16 @@ fn perform(
     name: &'static str,
     call: impl FnOnce(&Arguments<'_>) -> Result<HostCall, Unusable>,
 ) -> Result<HostReply, Stop> {
+    if env.data_mut().running()?.allocating {
+        let what = format!("called {name}; it may not call the host while it allocates for it");
+        return Err(Error::from(ErrorKind::BadAllocation { what }).into());
+    }
     let memory = env.data().parts()?.memory.clone();
     let call = call(&Arguments { call: name, env: &env.as_mut(), memory });
-    let Running { host, context, clock, workers, .. } = env.data_mut().running()?;
+    let Running { host, context, clock, worker, .. } = env.data_mut().running()?;
+    let workers = worker.as_ref().map(|worker| &*worker.workers);
     match call {
-        Ok(call) => Ok(block_on(host.call(context, call), clock, name, workers.as_deref())?.map_err(Error::from)?),
+        Ok(call) => Ok(block_on(host.call(context, call), clock, name, workers)?.map_err(Error::from)?),
         Err(Unusable::Refused(status, why)) => Ok(host.refuse(context, name, status, why).map_err(Error::from)?),
         Err(Unusable::Stopped(error)) => Err(error.into()),
     }

@@ -14,11 +14,12 @@ use futures_channel::oneshot;
 
 use crate::clock::{Cancel, Clock, Deadline, Fuel};
 use crate::error::{Error, ErrorKind};
-use crate::guest::{Running, internal};
+use crate::guest::{OnWorker, Running, internal};
 use crate::instance::{Live, Ran};
 use crate::limits::{Limits, Receipt};
 use crate::program::Program;
 use crate::runtime::WasmRuntime;
+use crate::worker::SkillId;
 
 /// What becomes of a skill's memory between events.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -81,6 +82,8 @@ pub struct WasmInstance {
 }
 
 struct Skill {
+    /// For taking turns with other skills.
+    id: SkillId,
     program: Program,
     runtime: WasmRuntime,
     state: StateOf,
@@ -131,7 +134,7 @@ impl WasmInstance {
         let program = Program::compile(runtime.compiler(), wasm, spec)?;
         let mut live = Live::new(&program)?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
-        let mut running = program.running(&clock, &runtime, Lent::Yes);
+        let mut running = program.running(&clock, &runtime, Thread::Lent);
         if state == State::Fresh {
             running.context.journal = Journal::Record(Vec::new());
         }
@@ -144,7 +147,7 @@ impl WasmInstance {
                 StateOf::Kept(Kept { instance: Mutex::new(Slot::Ready(Box::new(live))), queue: Mutex::default() })
             }
         };
-        let skill = Skill { program, runtime, state, init_log: ran.context.log };
+        let skill = Skill { id: SkillId::next(), program, runtime, state, init_log: ran.context.log };
         Ok(WasmInstance { skill: Arc::new(skill) })
     }
 
@@ -168,7 +171,7 @@ impl WasmInstance {
     /// Backends are polled on this thread too. On a thread of an async runtime, use [`WasmInstance::handle`]: a backend
     /// that needs the runtime's own thread to make progress would otherwise wait for itself until the deadline.
     pub fn run(&self, event_type: &str, data: &[u8]) -> Outcome {
-        self.skill.handle(event_type, data, Cancel::default(), Lent::Yes)
+        self.skill.handle(event_type, data, Cancel::default(), Thread::Lent)
     }
 
     /// Handles an event on the runtime's workers. The future belongs to no executor in particular.
@@ -192,39 +195,45 @@ impl WasmInstance {
         let StateOf::Kept(kept) = &self.skill.state else { return Ok(()) };
         let mut slot = kept.instance();
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
-        let running = self.skill.running(&Cancel::default(), Lent::Yes);
+        let running = self.skill.running(&Cancel::default(), Thread::Lent);
         live.shut_down(running).0
     }
 }
 
-/// Whether an event runs on a thread that somebody lent, rather than on a worker.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Lent {
-    Yes,
-    No,
+/// What an event runs on.
+#[derive(Clone, Copy)]
+enum Thread {
+    /// A thread that somebody lent.
+    Lent,
+    /// A worker, for this skill.
+    Worker(SkillId),
 }
 
 impl Program {
-    fn running(&self, clock: &Clock, runtime: &WasmRuntime, lent: Lent) -> Running {
+    fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread) -> Running {
         Running {
             host: self.host.clone(),
             context: CallContext::new(self.scope.clone()),
             fuel: Fuel::new(self.limits.fuel),
             clock: clock.clone(),
-            workers: (lent == Lent::No).then(|| runtime.workers().clone()),
+            worker: match on {
+                Thread::Lent => None,
+                Thread::Worker(skill) => Some(OnWorker { workers: runtime.workers().clone(), skill, long: None }),
+            },
+            allocating: false,
         }
     }
 }
 
 impl Skill {
-    fn running(&self, cancel: &Cancel, lent: Lent) -> Running {
+    fn running(&self, cancel: &Cancel, on: Thread) -> Running {
         let deadline = Deadline::starting_now(self.program.limits.deadline);
-        self.program.running(&Clock { deadline, cancel: cancel.clone() }, &self.runtime, lent)
+        self.program.running(&Clock { deadline, cancel: cancel.clone() }, &self.runtime, on)
     }
 
     /// Handles an event, from its arrival on a thread to its outcome.
-    fn handle(&self, event_type: &str, data: &[u8], cancel: Cancel, lent: Lent) -> Outcome {
-        let running = self.running(&cancel, lent);
+    fn handle(&self, event_type: &str, data: &[u8], cancel: Cancel, on: Thread) -> Outcome {
+        let running = self.running(&cancel, on);
         let deadline = running.clock.deadline;
         let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
         let (result, ran) = match (handled, &self.state) {
@@ -256,7 +265,7 @@ impl Skill {
         };
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
-            let mut again = self.program.running(&running.clock, &self.runtime, Lent::Yes);
+            let mut again = self.program.running(&running.clock, &self.runtime, Thread::Lent);
             again.context.journal = Journal::Replay { entries: init.clone(), next: 0 };
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), Some(ran));
@@ -286,7 +295,7 @@ impl Skill {
                     Ok(live) => Box::new(live),
                     Err(error) => return (Err(error), None),
                 };
-                let starting = self.program.running(&running.clock, &self.runtime, Lent::Yes);
+                let starting = self.program.running(&running.clock, &self.runtime, Thread::Lent);
                 if let (Err(error), ran) = live.start_up(starting) {
                     return (Err(error), Some(ran));
                 }
@@ -329,7 +338,7 @@ impl Skill {
     fn submit(self: &Arc<Self>, event: Event) {
         let skill = self.clone();
         match &self.state {
-            StateOf::Fresh { .. } => self.runtime.workers().spawn(Box::new(move || skill.serve(event))),
+            StateOf::Fresh { .. } => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
             StateOf::Kept(kept) => {
                 let mut queue = kept.queue();
                 queue.waiting.push_back(event);
@@ -344,25 +353,29 @@ impl Skill {
     /// Has a worker serve the next event of a kept skill: one, so that other skills get their turn.
     fn send_worker(self: &Arc<Self>) {
         let skill = self.clone();
-        self.runtime.workers().spawn(Box::new(move || {
-            let StateOf::Kept(kept) = &skill.state else { return };
-            let next = kept.queue().waiting.pop_front();
-            if let Some(event) = next {
-                skill.serve(event);
-            }
-            let mut queue = kept.queue();
-            queue.served = !queue.waiting.is_empty();
-            let more = queue.served;
-            drop(queue);
-            if more {
-                skill.send_worker();
-            }
-        }));
+        self.runtime.workers().spawn(
+            self.id,
+            Box::new(move || {
+                let StateOf::Kept(kept) = &skill.state else { return };
+                let next = kept.queue().waiting.pop_front();
+                if let Some(event) = next {
+                    skill.serve(event);
+                }
+                let mut queue = kept.queue();
+                queue.served = !queue.waiting.is_empty();
+                let more = queue.served;
+                drop(queue);
+                if more {
+                    skill.send_worker();
+                }
+            }),
+        );
     }
 
     fn serve(&self, event: Event) {
         let Event { event_type, data, cancel, reply } = event;
-        let handled = catch_unwind(AssertUnwindSafe(|| self.handle(&event_type, &data, cancel, Lent::No)));
+        let handled =
+            catch_unwind(AssertUnwindSafe(|| self.handle(&event_type, &data, cancel, Thread::Worker(self.id))));
         let outcome = handled.unwrap_or_else(|_| self.outcome_without_run(internal("handling an event panicked")));
         // Nobody may be waiting any more.
         let _ = reply.send(outcome);

@@ -31,7 +31,7 @@ pub struct RuntimeBuilder {
     scope: Option<Scope>,
 }
 
-/// How many events may wait for backends at a time, where nobody said otherwise.
+/// How many events may be away from the workers at a time, where nobody said otherwise.
 const DEFAULT_MAX_HELD: usize = 64;
 
 impl RuntimeBuilder {
@@ -49,8 +49,8 @@ impl RuntimeBuilder {
         self
     }
 
-    /// How many events may wait for backends at a time, each with a thread of its own, before further ones have to wait
-    /// for a worker. 64 where nobody said otherwise.
+    /// How many events may wait for backends or run for long at a time, each with a thread of its own, before further ones
+    /// have to wait for a worker. 64 where nobody said otherwise.
     #[must_use]
     pub fn max_held(mut self, max_held: usize) -> Self {
         self.max_held = max_held;

@@ -58,7 +58,7 @@ pub(crate) fn block_on<F: Future>(
             }
             if held.is_none() {
                 clock.cancel.wake_on_cancel(waker);
-                held = Some(workers.map(Workers::hold));
+                held = Some(workers.map(Workers::wait));
             }
             while !unpark.woken.swap(false, Ordering::Acquire) {
                 clock.cancel.check()?;

@@ -167,6 +167,14 @@ fn allocators_that_misbehave() {
     alloc("(i32.const -1)").fails("bad_allocation", "0xffffffff");
     alloc("(i32.const 64)").fails("bad_allocation", "given out before");
     alloc("unreachable").fails("trap_unreachable", "");
+    // Answering a call with bytes allocates, and so on, until the host's own stack were used up.
+    module(&format!(
+        r#"(module (import "env" "host_memory_get" (func $get (param i32 i32) (result i64)))
+            (func (export "cis_alloc") (param i32) (result i32)
+              (drop (call $get (i32.const 0) (i32.const 1))) (i32.const 64)) {})"#,
+        on_event("(i32.const 0)")
+    ))
+    .fails("bad_allocation", "called host_memory_get");
     alloc("(loop (br 0)) (i32.const 0)").with(|spec| spec.limits.fuel = 5_000).fails("out_of_fuel", "5000");
 }
 

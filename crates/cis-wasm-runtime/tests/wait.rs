@@ -5,7 +5,7 @@ mod common;
 use std::future::{Future, poll_fn};
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
 use std::time::Duration;
@@ -41,16 +41,19 @@ impl AiBackend for SlowAi {
             "panic" => panic!("the model is on fire"),
             "big" => Ok(AiReply { text: "x".repeat((8 << 20) + 1), prompt_tokens: 1, reply_tokens: 1 }),
             _ => {
-                let mut sleeping = None;
+                let mut awake: Option<Arc<AtomicBool>> = None;
                 poll_fn(|context| {
-                    let waker = context.waker().clone();
-                    let done = sleeping.get_or_insert_with(|| {
+                    let awake = awake.get_or_insert_with(|| {
+                        let (awake, waker) = (Arc::new(AtomicBool::new(false)), context.waker().clone());
+                        let sleeper = awake.clone();
                         thread::spawn(move || {
                             thread::sleep(Duration::from_millis(5));
+                            sleeper.store(true, Ordering::SeqCst);
                             waker.wake();
-                        })
+                        });
+                        awake
                     });
-                    if done.is_finished() { Poll::Ready(()) } else { Poll::Pending }
+                    if awake.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
                 })
                 .await;
                 Ok(AiReply { text: "slow answer".into(), prompt_tokens: 3, reply_tokens: 2 })
@@ -187,5 +190,27 @@ fn a_kept_skill_takes_events_in_order() {
         for (index, event) in events.into_iter().enumerate() {
             assert_eq!(block_on(event).result.unwrap()[0], index as u8 + 1);
         }
+    }
+}
+
+#[test]
+fn a_skill_that_never_stops_leaves_threads_for_the_others() {
+    let endless = guest(&on_event("(loop (br 0)) (i32.const 0)")).with(|spec| {
+        spec.limits.deadline = Duration::from_secs(3_600);
+        spec.limits.fuel = u64::MAX;
+    });
+    let quick = guest(&on_event("(i32.const 0)"));
+    let runtime = WasmRuntime::builder().workers(1).build().unwrap();
+    let mut never = Context::from_waker(Waker::noop());
+    // Two of them, with more events each than there are threads.
+    let hostile: Vec<_> = (0..2).map(|_| runtime.load(&endless.wasm, endless.spec.clone()).unwrap()).collect();
+    let mut spinning: Vec<_> =
+        (0..200).map(|event| Box::pin(hostile[event % 2].handle("spin", Bytes::new()))).collect();
+    for event in &mut spinning {
+        assert!(event.as_mut().poll(&mut never).is_pending());
+    }
+    let quick = runtime.load(&quick.wasm, quick.spec).unwrap();
+    for _ in 0..20 {
+        assert!(block_on(quick.handle("quick", Bytes::new())).result.is_ok());
     }
 }
