@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::cli::{BuildSkill, TestLive};
+use crate::cli::TestLive;
 use crate::failure::Failure;
 use crate::repo::{self, Repo};
 use crate::{forward, process, skill};
@@ -34,7 +34,7 @@ pub(crate) fn run(repo: &Repo, args: &TestLive) -> Result<(), Failure> {
             return if args.require { Err(Failure::said("test-live was required and left out")) } else { Ok(()) };
         }
     };
-    let module = skill::build(repo, &BuildSkill { path: repo.path("skills/summarize"), out: None, keep_names: false })?;
+    let module = skill::module_of(repo, &repo.path("skills/summarize"))?;
     let cli = forward::cli(repo)?;
     let server = Server::start(&server, &model, &work.join("server.log"))?;
     let data = work.join("data");

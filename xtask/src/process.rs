@@ -8,18 +8,29 @@ use std::process::{Command, Stdio};
 use crate::failure::Failure;
 
 /// The cargo that runs this program, or the one on the path.
+///
+/// It does not see what cargo told this program about its package: some build scripts look at these variables, and build
+/// again when they are not what they were for somebody who called cargo directly.
 pub(crate) fn cargo() -> Command {
-    Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+    let mut cargo = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    for (name, _) in env::vars_os() {
+        if name.to_str().is_some_and(about_a_package) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}
+
+fn about_a_package(variable: &str) -> bool {
+    variable.starts_with("CARGO_PKG_") || variable.starts_with("CARGO_MANIFEST_")
 }
 
 /// The command as a person would type it.
 pub(crate) fn shown(command: &Command) -> String {
     let program = std::path::Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
     let words = std::iter::once(program).chain(command.get_args()).map(OsStr::to_string_lossy);
-    words
-        .map(|word| if word.contains(' ') { format!("'{word}'") } else { word.into_owned() })
-        .collect::<Vec<_>>()
-        .join(" ")
+    let plain = |word: &str| word.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_./:=,@+*".contains(&byte));
+    words.map(|word| if plain(&word) { word.into_owned() } else { format!("'{word}'") }).collect::<Vec<_>>().join(" ")
 }
 
 /// Says what is run, runs it, and fails when it fails.
@@ -144,8 +155,18 @@ mod tests {
     #[test]
     fn commands_are_shown_as_typed() {
         let mut command = Command::new("cargo");
-        command.args(["test", "--", "two words"]);
-        assert_eq!(shown(&command), "cargo test -- 'two words'");
+        command.args(["test", "--", "two words", "{}"]);
+        assert_eq!(shown(&command), "cargo test -- 'two words' '{}'");
+    }
+
+    #[test]
+    fn what_cargo_says_about_this_package_is_not_handed_on() {
+        // Under `cargo test` cargo has said it.
+        assert!(env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let removed: Vec<_> =
+            cargo().get_envs().filter(|(_, value)| value.is_none()).map(|(name, _)| name.to_owned()).collect();
+        assert!(removed.contains(&"CARGO_MANIFEST_DIR".into()) && removed.contains(&"CARGO_PKG_NAME".into()));
+        assert!(!about_a_package("CARGO_HOME") && !about_a_package("CARGO_TERM_COLOR"));
     }
 
     #[test]

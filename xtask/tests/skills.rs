@@ -123,6 +123,9 @@ fn a_new_rust_skill_is_tested_and_built() {
     assert!(imports(&module).iter().all(|name| name.starts_with("env.host_")));
     let manifest = fs::read(skill.join("skill.toml")).unwrap();
     assert_eq!(custom_sections(&module), [("cis.skill.manifest".to_owned(), manifest)]);
+    let named = build(&skill, &["--keep-names"]);
+    assert_eq!(custom_sections(&named)[0].0, "name");
+
     let here = env!("CARGO_MANIFEST_DIR").trim_end_matches("xtask").as_bytes();
     assert!(!module.windows(here.len()).any(|window| window == here), "a built skill names no path of this machine");
 }

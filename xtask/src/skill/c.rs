@@ -1,7 +1,7 @@
 //! C skills: every `.c` file of the folder, with clang and the linker of LLVM.
 
 use std::io::ErrorKind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use cis_wasm_abi::{EXPORTS, IMPORTS};
@@ -11,12 +11,20 @@ use crate::process;
 use crate::repo::{self, Repo};
 use crate::skill::source::Source;
 
-/// Builds the skill and gives the module that the linker left.
-pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<PathBuf, Failure> {
+/// Builds the skill and gives the module that the linker made.
+pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<Vec<u8>, Failure> {
     ensure_installed("clang", "clang")?;
     ensure_installed("wasm-ld", "lld")?;
     let files = c_files(source)?;
-    let work = repo.target().join("skills").join("c").join(&source.name);
+    // A folder of its own: the same skill may be built twice at the same time.
+    let work = repo.target().join("skills").join(format!("{}.{}.tmp", source.name, std::process::id()));
+    let module = link(repo, source, &files, &work);
+    // What cannot be removed is left; it is in `target`.
+    drop(std::fs::remove_dir_all(&work));
+    module
+}
+
+fn link(repo: &Repo, source: &Source, files: &[PathBuf], work: &Path) -> Result<Vec<u8>, Failure> {
     let undefined = work.join("imports.txt");
     repo::write(&undefined, IMPORTS.map(|import| format!("{}\n", import.name)).concat())?;
     let module = work.join("linked.wasm");
@@ -38,7 +46,7 @@ pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<PathBuf, Failure> 
     if !status.success() {
         return Err(Failure::at(&source.folder, "clang could not build it; what is wrong stands above"));
     }
-    Ok(module)
+    std::fs::read(&module).map_err(|error| Failure::at(&module, error))
 }
 
 fn ensure_installed(program: &str, package: &str) -> Result<(), Failure> {

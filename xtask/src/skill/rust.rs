@@ -12,7 +12,7 @@ use crate::skill::source::Source;
 use crate::toolchain::{self, SKILL_TARGET};
 
 /// Builds the skill and gives the module that cargo left.
-pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<PathBuf, Failure> {
+pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<Vec<u8>, Failure> {
     toolchain::ensure_targets(&[SKILL_TARGET])?;
     let manifest = source.folder.join("Cargo.toml");
     let mut cargo = process::cargo();
@@ -21,11 +21,14 @@ pub(crate) fn compile(repo: &Repo, source: &Source) -> Result<PathBuf, Failure> 
     cargo.args(["rustc", "--lib", "--crate-type", "cdylib"]);
     cargo.args(["--release", "--target", SKILL_TARGET, "--message-format", "json-render-diagnostics"]);
     cargo.arg("--manifest-path").arg(&manifest);
+    // What is stripped is decided afterwards, whatever the profile says.
+    cargo.args(["--config", "profile.release.strip=\"none\""]);
     cargo.arg("--config").arg(remapped_paths(repo, &source.folder)?);
     let messages = process::cargo_build(&mut cargo)
         .map_err(|_| Failure::at(&source.folder, "cargo could not build it; what is wrong stands above"))?;
-    module_in(&messages, &manifest)
-        .ok_or_else(|| Failure::at(&manifest, "the package built no .wasm; a skill is a library"))
+    let module = module_in(&messages, &manifest)
+        .ok_or_else(|| Failure::at(&manifest, "the package built no .wasm; a skill is a library"))?;
+    std::fs::read(&module).map_err(|error| Failure::at(&module, error))
 }
 
 /// Makes the compiler forget where this machine keeps things: panic messages name source files, and the bytes of a
