@@ -15,7 +15,7 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("cis-wasm-host", &["cis-wasm-abi"]),
     ("cis-wasm-runtime", &["cis-wasm-abi", "cis-wasm-host"]),
     ("cis-skill", &["cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
-    ("cis-skill-cli", &["cis-skill", "cis-wasm-abi"]),
+    ("cis-skill-cli", &["cis-skill", "cis-wasm-abi", "cis-wasm-runtime"]),
     ("cis-skill-sdk", &["cis-wasm-abi"]),
     ("cis-benches", &["cis-skill", "cis-skill-sdk", "cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("xtask", &["cis-wasm-abi"]),
