@@ -123,7 +123,7 @@ fn next_steps(folder: &Path, lang: Lang) -> String {
     let path = shown(folder);
     let path = path.display();
     let (test, data) = match lang {
-        Lang::C => (String::new(), "Ada"),
+        Lang::C => (String::new(), r#""Ada""#),
         Lang::Rust => (format!("  cargo test --manifest-path {path}/Cargo.toml\n"), r#"{"name":"Ada"}"#),
     };
     format!(

@@ -21,8 +21,9 @@ const LAYERS: [(&str, &[&str]); 8] = [
     ("xtask", &["cis-wasm-abi"]),
 ];
 
-/// What only the tests of a crate may name besides: what its own behaviour is compared with.
-const TEST_LAYERS: [(&str, &str); 1] = [("cis-skill-sdk", "cis-wasm-host")];
+/// What only the tests of a crate may name besides: what its own behaviour is compared with, and the cases that skills
+/// are tested with.
+const TEST_LAYERS: [(&str, &str); 2] = [("cis-skill-cli", "cis-skill-sdk"), ("cis-skill-sdk", "cis-wasm-host")];
 
 /// The only crate that knows the engine.
 const ENGINE_CRATE: &str = "cis-wasm-runtime";

@@ -1,7 +1,7 @@
 /* Greets people, and remembers the last one.
  *
- *   greet   data: a name    answer: a greeting
- *   last                    answer: the last name, or nothing
+ *   greet   data: a name, as a JSON string   answer: a greeting
+ *   last                                     answer: the last name, or nothing
  */
 #include "cis_skill.h"
 
@@ -9,8 +9,12 @@
 static const char key[] = "last";
 static char greeting[256];
 
-static int64_t greet(const char *name, uint32_t len) {
-    if (len == 0) return cis_fail(CIS_INVALID_ARGUMENT, "the event's data is a name, and there is none");
+static int64_t greet(const char *data, uint32_t data_len) {
+    if (data_len < 3 || data[0] != '"' || data[data_len - 1] != '"')
+        return cis_fail(CIS_INVALID_ARGUMENT, "the event's data must be a name in quotes");
+    /* What stands between the quotes. Names with escapes in them would need a parser. */
+    const char *name = data + 1;
+    uint32_t len = data_len - 2;
     if (len > sizeof greeting - strlen(HELLO)) return cis_fail(CIS_INVALID_ARGUMENT, "the name is too long");
 
     int32_t stored = host_memory_set((int32_t)key, strlen(key), (int32_t)name, (int32_t)len);
