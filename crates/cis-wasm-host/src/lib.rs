@@ -34,6 +34,7 @@
 //! | `redb` | yes | `RedbMemory`: memory in one redb file; an acknowledged write survives a crash |
 //! | `openai` | yes | `OpenAi`: any OpenAI-compatible chat endpoint; async-openai, reqwest, a tokio thread of its own |
 //! | `http` | yes | `EgressClient`: reqwest with rustls behind the egress guard, on a tokio thread of its own |
+//! | `unwire` | no | for tests: a switch that takes one limit out of service, in builds with debug assertions only |
 #![forbid(unsafe_code)]
 
 mod backend;
@@ -54,6 +55,8 @@ mod secrets;
 mod store;
 #[cfg(any(feature = "http", feature = "openai"))]
 mod tls;
+#[doc(hidden)]
+pub mod unwired;
 
 pub use backend::{
     AiBackend, AiReply, AiRequest, BackendError, BackendErrorKind, HttpBackend, HttpRequest, HttpResponse,
