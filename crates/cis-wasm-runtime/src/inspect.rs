@@ -102,6 +102,10 @@ fn payloads(wasm: &[u8]) -> Result<impl Iterator<Item = Result<Payload<'_>, Erro
         let (has, ceiling) = (wasm.len() as u64, ceilings::MODULE as u64);
         return Err(ErrorKind::ModuleTooLarge { what: "bytes".into(), has, ceiling }.into());
     }
+    // The parser would say it in ten lines.
+    if !wasm.starts_with(b"\0asm") {
+        return Err(invalid("it does not begin with `\\0asm`: this is not a WebAssembly binary"));
+    }
     Ok(Parser::new(0).parse_all(wasm).map(|payload| payload.map_err(invalid)))
 }
 
