@@ -57,7 +57,7 @@ pub(crate) struct RunArgs {
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) deadline_ms: Option<u64>,
     /// The most fuel, in instructions. The manifest's own limit holds where it is lower.
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) fuel: Option<u64>,
     /// A host[:port] that may be reached although its address is private, 127.0.0.1:8080 for one. May be repeated.
     ///
@@ -79,7 +79,7 @@ pub(crate) struct RunArgs {
     /// The value of one of the skill's settings. Text that is not JSON is a string. May be repeated.
     #[arg(long, value_name = "KEY=JSON", value_parser = setting)]
     pub(crate) config: Vec<(String, Json)>,
-    /// Prints one JSON object on stdout, and nothing else anywhere.
+    /// Prints one JSON object on stdout, with the response or the error, the log and the usage in it.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -95,4 +95,40 @@ fn setting(text: &str) -> Result<(String, Json), String> {
     let (key, value) = text.split_once('=').ok_or("write it as KEY=JSON")?;
     let value = serde_json::from_str(value).unwrap_or_else(|_| Json::String(value.to_owned()));
     Ok((key.to_owned(), value))
+}
+
+/// What is wrong with a command line, on one line and without the usage.
+pub(crate) fn in_short(error: &clap::Error) -> String {
+    let text = error.render().to_string();
+    let paragraphs = text.trim_start_matches("error: ").split("\n\n").map(|part| {
+        let lines = part.lines().map(str::trim).filter(|line| !line.is_empty());
+        lines.collect::<Vec<_>>().join(" ")
+    });
+    let told = paragraphs.filter(|part| !part.starts_with("Usage:") && !part.starts_with("For more information"));
+    told.collect::<Vec<_>>().join("; ")
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_is_wrong_fits_on_one_line() {
+        let short = |words: &[&str]| in_short(&Cli::try_parse_from(words).err().expect("it makes no sense"));
+        assert_eq!(
+            short(&["cis-skill", "run", "x.wasm", "--evnt", "tick"]),
+            "unexpected argument '--evnt' found; tip: a similar argument exists: '--event'"
+        );
+        assert_eq!(
+            short(&["cis-skill", "run", "x.wasm"]),
+            "the following required arguments were not provided: --event <TYPE>"
+        );
+    }
 }

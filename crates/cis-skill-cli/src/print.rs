@@ -1,8 +1,30 @@
 //! What reaches a terminal.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
+
+use serde_json::Value as Json;
 
 use crate::report::{Problem, Report};
+
+/// Prints a text on stdout.
+///
+/// # Errors
+///
+/// When stdout cannot be written to: nobody reads it any more, for one.
+pub(crate) fn text(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
+/// Prints JSON as one line on stdout.
+///
+/// # Errors
+///
+/// As for [`text`].
+pub(crate) fn json(value: &Json) -> io::Result<()> {
+    text(&format!("{value}\n"))
+}
 
 /// Prints a report for people: the response to stdout, everything else to stderr.
 ///
@@ -17,16 +39,21 @@ pub(crate) fn report(report: &Report) -> io::Result<()> {
     match &report.result {
         Ok(response) => {
             let mut out = io::stdout().lock();
-            out.write_all(response.body())?;
-            if !response.body().is_empty() && !response.body().ends_with(b"\n") {
+            let body = if out.is_terminal() { for_terminal(response.body()) } else { response.body().to_vec() };
+            out.write_all(&body)?;
+            if !body.is_empty() && !body.ends_with(b"\n") {
                 out.write_all(b"\n")?;
             }
             out.flush()?;
         }
-        Err(Problem::Caller(message)) => writeln!(err, "error: {message}")?,
-        Err(Problem::Skill(error)) => {
-            let message = harmless(&error.to_string());
-            writeln!(err, "error[{}] (fault: {}): {message}", error.code(), error.fault().name())?;
+        Err(problem) => {
+            let message = harmless(&problem.message());
+            match problem {
+                Problem::Caller(_) => writeln!(err, "error: {message}")?,
+                Problem::Skill(error) => {
+                    writeln!(err, "error[{}] (fault: {}): {message}", error.code(), error.fault().name())?;
+                }
+            }
         }
     }
     if let Some(receipt) = report.receipt() {
@@ -55,9 +82,24 @@ pub(crate) fn harmless(text: &str) -> String {
     out
 }
 
+/// A skill's response the same way, its lines kept.
+fn for_terminal(body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body);
+    text.split_inclusive('\n')
+        .map(|line| line.strip_suffix('\n').map_or_else(|| harmless(line), |line| harmless(line) + "\n"))
+        .collect::<String>()
+        .into_bytes()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_response_keeps_its_lines_and_nothing_else_that_a_terminal_obeys() {
+        assert_eq!(for_terminal(b"a\n\x1b[2J\r\nb"), b"a\n\\u{1b}[2J\\r\nb");
+        assert_eq!(for_terminal(b"\xff\n"), "\u{fffd}\n".as_bytes());
+    }
 
     #[test]
     fn control_characters_are_shown_and_not_obeyed() {

@@ -1,6 +1,6 @@
 //! What is said of an event, for people or as one JSON object.
 
-use cis_skill::{Error, LogLine, Receipt, Resource, Response};
+use cis_skill::{Error, Fault, LogLine, Receipt, Resource, Response, Status};
 use serde_json::{Value as Json, json};
 
 /// What came of an event, and of everything before it.
@@ -60,13 +60,24 @@ impl Report {
 }
 
 impl Problem {
-    fn json(&self) -> Json {
+    /// What happened, and which flag would change that.
+    pub(crate) fn message(&self) -> String {
         match self {
-            Problem::Caller(message) => json!({ "kind": "usage", "fault": "caller", "message": message }),
-            Problem::Skill(error) => {
-                json!({ "kind": error.code(), "fault": error.fault().name(), "message": error.to_string() })
+            Problem::Caller(message) => message.clone(),
+            // Memory and HTTP are always there.
+            Problem::Skill(error) if error.code() == Status::NotConfigured.name() => {
+                format!("{error}; `--ai-url` and `--ai-model` give it one")
             }
+            Problem::Skill(error) => error.to_string(),
         }
+    }
+
+    fn json(&self) -> Json {
+        let (kind, fault) = match self {
+            Problem::Caller(_) => ("usage", Fault::Caller),
+            Problem::Skill(error) => (error.code(), error.fault()),
+        };
+        json!({ "kind": kind, "fault": fault.name(), "message": self.message() })
     }
 }
 

@@ -1,12 +1,13 @@
 //! `run`: one event, from the command line to the report.
 
+use std::collections::BTreeSet;
 use std::fs;
-use std::io::{self, IsTerminal};
+use std::io::{self, ErrorKind, IsTerminal};
 use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cis_skill::{Event, LoadOptions, Manifest, Response, SkillManager, WasmRuntime};
+use cis_skill::{Event, LoadOptions, Manifest, Response, SkillManager, SkillName, WasmRuntime};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::RunArgs;
@@ -20,13 +21,12 @@ const NAMELESS: &str = "skill";
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
     let mut name = args.skill.display().to_string();
     let result = event(args, &mut name);
-    let report = Report { skill: name, result };
-    let printed = if args.json {
-        println!("{}", report.json());
-        Ok(())
-    } else {
-        print::report(&report)
-    };
+    end(&Report { skill: name, result }, args.json)
+}
+
+/// Prints a report, and says how the program ends.
+pub(crate) fn end(report: &Report, json: bool) -> ExitCode {
+    let printed = if json { print::json(&report.json()) } else { print::report(report) };
     match (printed, &report.result) {
         (Ok(()), Ok(_)) => ExitCode::SUCCESS,
         _ => ExitCode::FAILURE,
@@ -35,18 +35,23 @@ pub(crate) fn run(args: &RunArgs) -> ExitCode {
 
 /// Sends the event. `name` becomes the skill's as soon as it is known.
 fn event(args: &RunArgs, name: &mut String) -> Result<Response, Problem> {
-    let wasm = read(&args.skill).map_err(Problem::Caller)?;
-    if let Some(known) = known_name(&wasm, &args.skill) {
-        *name = known;
+    let wasm = read(&args.skill, "run").map_err(Problem::Caller)?;
+    // What cannot be read is loaded all the same: loading says what is wrong with it.
+    let manifest = manifest(&wasm).unwrap_or_default();
+    let known_as = manifest.as_ref().map_or_else(|| file_name(&args.skill), |manifest| manifest.name.to_string());
+    if let Some(manifest) = &manifest {
+        known_as.clone_into(name);
+        named_secrets(&args.secret, manifest).map_err(Problem::Caller)?;
     }
     let host = host::host(args).map_err(Problem::Caller)?;
     let runtime = WasmRuntime::builder().compiler(args.compiler).build().map_err(cis_skill::Error::from)?;
     let manager = SkillManager::builder().host(host).runtime(runtime).build()?;
 
     let compiling = spinner(args, &wasm);
-    let loaded = manager.load_wasm(name, &wasm, options(args));
+    let loaded = manager.load_wasm(&known_as, &wasm, options(args));
     compiling.finish_and_clear();
     loaded?;
+    *name = known_as;
     let event = Event::new(&args.event, args.data.clone().unwrap_or_default());
     let response = manager.send_event_blocking(name, event);
     for (skill, error) in pollster::block_on(manager.shutdown()) {
@@ -73,26 +78,42 @@ fn options(args: &RunArgs) -> LoadOptions {
 }
 
 /// Reads a skill's file, or says what to do instead.
-pub(crate) fn read(path: &Path) -> Result<Vec<u8>, String> {
+pub(crate) fn read(path: &Path, command: &str) -> Result<Vec<u8>, String> {
+    let shown = path.display();
     if path.is_dir() {
-        let path = path.display();
         return Err(format!(
-            "{path} is a folder; give its .wasm, or use `cargo xtask run-skill {path}`, which builds it"
+            "{shown} is a folder; give its .wasm, or use `cargo xtask {command}-skill {shown}`, which builds it"
         ));
     }
-    fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
+    fs::read(path).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => {
+            format!(
+                "{shown}: there is no such file; `cargo xtask build-skill FOLDER` builds a skill and says where it is"
+            )
+        }
+        _ => format!("{shown}: {error}"),
+    })
 }
 
-/// The name in the manifest, or else the file's. `None` when the manifest cannot be read: loading says why.
-fn known_name(wasm: &[u8], path: &Path) -> Option<String> {
-    match cis_wasm_runtime::manifest_section(wasm).ok()? {
-        Some(text) => Some(text.parse::<Manifest>().ok()?.name.to_string()),
-        None => {
-            let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(NAMELESS).to_ascii_lowercase();
-            let usable = stem.parse::<cis_skill::SkillName>().is_ok();
-            Some(if usable { stem } else { NAMELESS.into() })
-        }
-    }
+/// The manifest that a module carries. `Err` when there may be one that cannot be read.
+fn manifest(wasm: &[u8]) -> Result<Option<Manifest>, ()> {
+    let text = cis_wasm_runtime::manifest_section(wasm).map_err(drop)?;
+    text.map(|text| text.parse().map_err(drop)).transpose()
+}
+
+/// What a skill without a manifest goes by: its file's name, if that is one that a skill can have.
+fn file_name(path: &Path) -> String {
+    let stem = path.file_stem().and_then(|stem| stem.to_str()).unwrap_or(NAMELESS).to_ascii_lowercase();
+    if stem.parse::<SkillName>().is_ok() { stem } else { NAMELESS.into() }
+}
+
+/// Refuses secrets that would go nowhere.
+fn named_secrets(given: &[String], manifest: &Manifest) -> Result<(), String> {
+    let named: BTreeSet<&str> = manifest.permissions.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    let Some(other) = given.iter().find(|name| !named.contains(name.as_str())) else { return Ok(()) };
+    let named: Vec<&str> = named.into_iter().collect();
+    let known = if named.is_empty() { "none".into() } else { named.join(", ") };
+    Err(format!("--secret {other}: the skill would not get it; the secrets in its manifest: {known}"))
 }
 
 /// Shows that a large module is being compiled, on a terminal.
