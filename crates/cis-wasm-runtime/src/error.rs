@@ -2,14 +2,20 @@
 
 use std::fmt;
 
-use cis_wasm_host::{CallFailure, Fault, HostError, Resource};
+use cis_wasm_host::{CallFailure, Fault, HostError, LogLine, Resource};
 
 use crate::trap::{Frame, TrapKind};
 
 /// An error of this crate. One word wide; what it is stands in [`Error::kind`].
 #[derive(Clone)]
 pub struct Error {
-    kind: Box<ErrorKind>,
+    inner: Box<Inner>,
+}
+
+#[derive(Clone)]
+struct Inner {
+    kind: ErrorKind,
+    log: Vec<LogLine>,
 }
 
 /// What went wrong.
@@ -167,7 +173,19 @@ pub enum ErrorKind {
 impl Error {
     /// What went wrong.
     pub fn kind(&self) -> &ErrorKind {
-        &self.kind
+        &self.inner.kind
+    }
+
+    /// What the skill logged while it was loaded, before that failed. What it logs during an event stands in the event's
+    /// [`Outcome`](crate::Outcome).
+    pub fn log(&self) -> &[LogLine] {
+        &self.inner.log
+    }
+
+    /// The same error, of a skill that logged this while it was loaded.
+    pub(crate) fn with_log(mut self, log: Vec<LogLine>) -> Self {
+        self.inner.log = log;
+        self
     }
 
     /// A stable name for the kind of error, in snake case: for logs, metrics and scripts.
@@ -243,7 +261,7 @@ fn out_of(resource: Resource) -> &'static str {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Error { kind: Box::new(kind) }
+        Error { inner: Box::new(Inner { kind, log: Vec::new() }) }
     }
 }
 
@@ -255,13 +273,13 @@ impl From<HostError> for Error {
 
 impl fmt::Debug for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        self.kind().fmt(f)
     }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind.fmt(f)
+        self.kind().fmt(f)
     }
 }
 

@@ -31,6 +31,7 @@
 //! | feature | default | brings |
 //! |---|---|---|
 //! | `singlepass` | no | `Compiler::Singlepass`, under the Business Source License 1.1, which is not open source |
+//! | `unmetered` | no | `RuntimeBuilder::unmetered`, to measure what fuel and deadline cost; for benches alone |
 
 mod check;
 mod clock;

@@ -9,7 +9,7 @@ use crate::check::Shape;
 use crate::compiler::Compiler;
 use crate::error::Error;
 use crate::limits::Limits;
-use crate::meter;
+use crate::meter::{self, Metering};
 use crate::run::LoadSpec;
 
 /// A module that was checked, metered and compiled, with what its skill is granted.
@@ -23,10 +23,10 @@ pub(crate) struct Program {
 }
 
 impl Program {
-    pub(crate) fn compile(compiler: Compiler, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
+    pub(crate) fn compile(compiler: Compiler, metering: Metering, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let LoadSpec { scope, host, limits, state: _ } = spec;
         let shape = Shape::of(wasm, &limits)?;
-        let metered = meter::rewrite(wasm)?;
+        let metered = meter::rewrite(wasm, metering)?;
         let engine = compiler.engine(&limits, &shape);
         let module = compiler.compile(&engine, &metered)?;
         Ok(Program { module, engine, shape, limits, scope: Arc::new(scope), host })

@@ -112,12 +112,19 @@ enum Slot {
     Closed,
 }
 
-/// Events that wait for the one instance, in order.
+/// What waits for the one instance, in order.
 #[derive(Default)]
 struct Queue {
-    waiting: VecDeque<Event>,
+    waiting: VecDeque<Turn>,
     /// Whether a worker has been sent to serve them.
     served: bool,
+}
+
+/// What a kept skill is to do next.
+enum Turn {
+    Event(Event),
+    /// End, and say how that went.
+    Close(oneshot::Sender<Result<(), Error>>),
 }
 
 /// An event on its way to a worker.
@@ -131,7 +138,7 @@ struct Event {
 impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let state = spec.state;
-        let program = Program::compile(runtime.compiler(), wasm, spec)?;
+        let program = Program::compile(runtime.compiler(), runtime.metering(), wasm, spec)?;
         let mut live = Live::new(&program)?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
         let mut running = program.running(&clock, &runtime, Thread::Lent);
@@ -139,7 +146,9 @@ impl WasmInstance {
             running.context.journal = Journal::Record(Vec::new());
         }
         let (started, ran) = live.start_up(running);
-        started?;
+        if let Err(error) = started {
+            return Err(error.with_log(ran.context.log));
+        }
         let state = match (state, ran.context.journal) {
             (State::Fresh, Journal::Record(entries)) => StateOf::Fresh { init: entries.into() },
             (State::Fresh, _) => return Err(internal("the journal of skill_init was lost")),
@@ -184,7 +193,7 @@ impl WasmInstance {
         Handling { skill: self.skill.clone(), event: Some(event), answer, guard: CancelOnDrop(cancel) }
     }
 
-    /// Ends a kept skill: runs its `skill_shutdown` and drops its instance. Later events are refused.
+    /// Ends a kept skill on the calling thread: runs its `skill_shutdown` and drops its instance. Later events are refused.
     ///
     /// Waits for the event that is being handled. A fresh skill has nothing to end: nothing happens.
     ///
@@ -192,11 +201,26 @@ impl WasmInstance {
     ///
     /// When `skill_shutdown` traps or exceeds a limit. The instance is gone all the same.
     pub fn shutdown(&self) -> Result<(), Error> {
-        let StateOf::Kept(kept) = &self.skill.state else { return Ok(()) };
-        let mut slot = kept.instance();
-        let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
-        let running = self.skill.running(&Cancel::default(), Thread::Lent);
-        live.shut_down(running).0
+        self.skill.shut_down(Thread::Lent)
+    }
+
+    /// The same on the runtime's workers, after the events that were sent before. The future belongs to no executor in
+    /// particular.
+    ///
+    /// From its first poll on the skill ends even when the future is dropped.
+    ///
+    /// # Errors
+    ///
+    /// As [`WasmInstance::shutdown`].
+    pub fn close(&self) -> impl Future<Output = Result<(), Error>> + Send + 'static + use<> {
+        let skill = self.skill.clone();
+        async move {
+            let StateOf::Kept(kept) = &skill.state else { return Ok(()) };
+            let (reply, answer) = oneshot::channel();
+            skill.wait_for_turn(kept, Turn::Close(reply));
+            // The sender goes without an answer only when its job was dropped with the workers.
+            answer.await.unwrap_or_else(|_| Err(ErrorKind::RuntimeClosed.into()))
+        }
     }
 }
 
@@ -313,6 +337,14 @@ impl Skill {
         (result, Some(ran))
     }
 
+    /// Ends a kept skill.
+    fn shut_down(&self, on: Thread) -> Result<(), Error> {
+        let StateOf::Kept(kept) = &self.state else { return Ok(()) };
+        let mut slot = kept.instance();
+        let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
+        live.shut_down(self.running(&Cancel::default(), on)).0
+    }
+
     /// Whether an instance has anything to do before its first event.
     fn starts_up(&self) -> bool {
         self.program.shape.has_start || self.program.shape.has(EXPORT_INIT)
@@ -339,18 +371,21 @@ impl Skill {
         let skill = self.clone();
         match &self.state {
             StateOf::Fresh { .. } => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
-            StateOf::Kept(kept) => {
-                let mut queue = kept.queue();
-                queue.waiting.push_back(event);
-                if !std::mem::replace(&mut queue.served, true) {
-                    drop(queue);
-                    self.send_worker();
-                }
-            }
+            StateOf::Kept(kept) => self.wait_for_turn(kept, Turn::Event(event)),
         }
     }
 
-    /// Has a worker serve the next event of a kept skill: one, so that other skills get their turn.
+    /// Puts something at the end of a kept skill's queue.
+    fn wait_for_turn(self: &Arc<Self>, kept: &Kept, turn: Turn) {
+        let mut queue = kept.queue();
+        queue.waiting.push_back(turn);
+        if !std::mem::replace(&mut queue.served, true) {
+            drop(queue);
+            self.send_worker();
+        }
+    }
+
+    /// Has a worker see to a kept skill's next turn: one, so that other skills get theirs.
     fn send_worker(self: &Arc<Self>) {
         let skill = self.clone();
         self.runtime.workers().spawn(
@@ -358,8 +393,14 @@ impl Skill {
             Box::new(move || {
                 let StateOf::Kept(kept) = &skill.state else { return };
                 let next = kept.queue().waiting.pop_front();
-                if let Some(event) = next {
-                    skill.serve(event);
+                match next {
+                    Some(Turn::Event(event)) => skill.serve(event),
+                    Some(Turn::Close(reply)) => {
+                        let closed = catch_unwind(AssertUnwindSafe(|| skill.shut_down(Thread::Worker(skill.id))));
+                        // Nobody may be waiting any more.
+                        let _ = reply.send(closed.unwrap_or_else(|_| Err(internal("ending a skill panicked"))));
+                    }
+                    None => {}
                 }
                 let mut queue = kept.queue();
                 queue.served = !queue.waiting.is_empty();

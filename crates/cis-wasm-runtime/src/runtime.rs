@@ -8,6 +8,7 @@ use cis_wasm_host::{Host, SkillName, SkillScope};
 
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
+use crate::meter::Metering;
 use crate::run::{LoadSpec, WasmInstance};
 use crate::worker::{Scope, Workers};
 
@@ -19,6 +20,7 @@ pub struct WasmRuntime {
 
 struct Inner {
     compiler: Compiler,
+    metering: Metering,
     workers: Arc<Workers>,
 }
 
@@ -26,6 +28,7 @@ struct Inner {
 #[derive(Clone)]
 pub struct RuntimeBuilder {
     compiler: Compiler,
+    metering: Metering,
     workers: Option<usize>,
     max_held: usize,
     scope: Option<Scope>,
@@ -80,6 +83,15 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Guest code without fuel and deadline: nothing ends it but its own end, a trap, or a host call. For measuring what
+    /// limits cost, and for nothing else.
+    #[cfg(feature = "unmetered")]
+    #[must_use]
+    pub fn unmetered(mut self) -> Self {
+        self.metering = Metering::Off;
+        self
+    }
+
     /// The runtime. Its threads start when there is something to do.
     ///
     /// # Errors
@@ -88,7 +100,8 @@ impl RuntimeBuilder {
     pub fn build(self) -> Result<WasmRuntime, Error> {
         let workers = self.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
         let workers = Workers::new(workers, self.max_held, self.scope);
-        Ok(WasmRuntime { inner: Arc::new(Inner { compiler: self.compiler, workers: Arc::new(workers) }) })
+        let inner = Inner { compiler: self.compiler, metering: self.metering, workers: Arc::new(workers) };
+        Ok(WasmRuntime { inner: Arc::new(inner) })
     }
 }
 
@@ -104,7 +117,13 @@ impl WasmRuntime {
 
     /// Starts putting a runtime together.
     pub fn builder() -> RuntimeBuilder {
-        RuntimeBuilder { compiler: Compiler::default(), workers: None, max_held: DEFAULT_MAX_HELD, scope: None }
+        RuntimeBuilder {
+            compiler: Compiler::default(),
+            metering: Metering::On,
+            workers: None,
+            max_held: DEFAULT_MAX_HELD,
+            scope: None,
+        }
     }
 
     /// The compiler it uses.
@@ -130,6 +149,10 @@ impl WasmRuntime {
     /// When the module is not one that can be loaded, or when its `skill_init` fails, traps or exceeds a limit.
     pub fn load(&self, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
         WasmInstance::load(self.clone(), wasm, spec)
+    }
+
+    pub(crate) fn metering(&self) -> Metering {
+        self.inner.metering
     }
 
     pub(crate) fn workers(&self) -> &Arc<Workers> {

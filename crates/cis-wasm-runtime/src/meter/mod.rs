@@ -6,14 +6,17 @@
 //! the event.
 //!
 //! Invariants:
-//! - **Nothing runs unpaid.** Between two payments of one activation there are at most the instructions that the first
-//!   paid for. Every loop iteration and every call pays at least one unit.
+//! - **Nothing runs unpaid.** Every stretch of code is paid for before it runs, by itself or by the call that leads to it
+//!   ([`plan`], [`bill`]). Every turn of a loop and every turn of a recursion pays at least one unit.
 //! - **The count is a function of the run.** It is made of WebAssembly instructions, not of machine code or time, so it is
 //!   the same on every compiler.
+//! - **The counter is in its global whenever the host looks**: across every call that may lead to the host, and at every
+//!   exit. A trap in the middle of a function leaves it as it was at the last of these, which is the same everywhere too.
 //! - **The guest cannot reach the counter.** It is the last global, and no instruction of the guest's was validated with
 //!   so many globals.
 
+mod bill;
 mod plan;
 mod rewrite;
 
-pub(crate) use rewrite::{ADDED_FUNCTIONS, FUEL_GLOBAL, METER_MODULE, REFUEL, START, rewrite};
+pub(crate) use rewrite::{ADDED_FUNCTIONS, FUEL_GLOBAL, METER_MODULE, Metering, REFUEL, START, rewrite};

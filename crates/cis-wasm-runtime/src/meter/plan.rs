@@ -1,4 +1,4 @@
-//! Where a function pays for its code, and how much.
+//! Where a function pays for its code.
 //!
 //! A *group* is a set of instructions that can be entered only at its first one and of which each then runs at most once
 //! before the group is entered again. So paying for a whole group at its entry covers all of it. A group may hold both
@@ -16,11 +16,29 @@ use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 /// The cost at which a group ends at the next branching.
 const ENOUGH: u32 = 64;
 
-/// One payment: before the instruction of this index, this much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Payment {
+/// Instructions that are paid for together, before the first of them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Group {
+    /// The index of the first instruction.
     pub before: usize,
+    /// What the instructions cost, without what they call.
     pub cost: u32,
+    /// Functions that are called, each at most once for every payment.
+    pub calls: Vec<u32>,
+    /// Types of functions that are called through a table.
+    pub indirect: Vec<u32>,
+    /// In how many loops the group is.
+    pub depth: u32,
+}
+
+/// A function's groups, in order of their places. There is always one at its entry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Plan {
+    pub groups: Vec<Group>,
+    /// Operations that pay by their length, by the loops they are in.
+    pub bulk: Vec<u32>,
+    /// Branches that may leave the function, by the loops they are in.
+    pub exits: Vec<u32>,
 }
 
 /// What an instruction costs. Those that only give structure cost nothing.
@@ -29,6 +47,21 @@ fn cost(operator: &Operator<'_>) -> u32 {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Else | Operator::Nop => 0,
         _ => 1,
     }
+}
+
+/// Whether an operation pays by its length.
+pub(super) fn is_bulk(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::MemoryCopy { .. }
+            | Operator::MemoryFill { .. }
+            | Operator::MemoryGrow { .. }
+            | Operator::MemoryInit { .. }
+            | Operator::TableCopy { .. }
+            | Operator::TableFill { .. }
+            | Operator::TableGrow { .. }
+            | Operator::TableInit { .. }
+    )
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -48,37 +81,47 @@ struct Frame {
     dead: bool,
 }
 
-struct Plan {
-    payments: Vec<Payment>,
+struct Planner {
+    plan: Plan,
     /// The group that pays for the next instruction.
     group: usize,
     frames: Vec<Frame>,
+    /// How many of the frames are loops.
+    depth: u32,
     /// Whether the next instruction cannot be reached.
     dead: bool,
 }
 
-/// Where this function pays, in order of the places.
-pub(super) fn payments(body: &FunctionBody<'_>) -> Result<Vec<Payment>, BinaryReaderError> {
-    let mut plan = Plan {
-        payments: vec![Payment { before: 0, cost: 0 }],
-        group: 0,
-        frames: vec![Frame { opened: Opened::Block, group: 0, target: false, dead: false }],
-        dead: false,
-    };
-    for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
-        plan.step(index, &operator?);
+impl Plan {
+    /// Plans a function.
+    pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self, BinaryReaderError> {
+        let mut planner = Planner {
+            plan: Plan { groups: vec![Group::default()], bulk: Vec::new(), exits: Vec::new() },
+            group: 0,
+            frames: vec![Frame { opened: Opened::Block, group: 0, target: false, dead: false }],
+            depth: 0,
+            dead: false,
+        };
+        for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
+            planner.step(index, &operator?);
+        }
+        // Groups are numbered as they begin, so the list is in order.
+        debug_assert!(planner.plan.groups.is_sorted_by_key(|group| group.before));
+        Ok(planner.plan)
     }
-    plan.payments.retain(|payment| payment.cost > 0);
-    // Groups are numbered as they begin, so the list is in order already.
-    debug_assert!(plan.payments.is_sorted_by_key(|payment| payment.before));
-    Ok(plan.payments)
 }
 
-impl Plan {
+impl Planner {
     fn step(&mut self, index: usize, operator: &Operator<'_>) {
         if !self.dead {
-            let paid = &mut self.payments[self.group].cost;
-            *paid = paid.saturating_add(cost(operator));
+            let group = &mut self.plan.groups[self.group];
+            group.cost = group.cost.saturating_add(cost(operator));
+            match operator {
+                Operator::Call { function_index } => group.calls.push(*function_index),
+                Operator::CallIndirect { type_index, .. } => group.indirect.push(*type_index),
+                operator if is_bulk(operator) => self.plan.bulk.push(self.depth),
+                _ => {}
+            }
         }
         let next = index + 1;
         match operator {
@@ -107,7 +150,10 @@ impl Plan {
                 }
                 self.dead = true;
             }
-            Operator::Return | Operator::Unreachable => self.dead = true,
+            Operator::Return | Operator::Unreachable => {
+                self.plan.exits.extend((!self.dead).then_some(self.depth));
+                self.dead = true;
+            }
             _ => {}
         }
     }
@@ -115,19 +161,20 @@ impl Plan {
     /// Begins a group at the instruction of this index.
     fn begin(&mut self, at: usize) {
         if !self.dead {
-            self.group = self.payments.len();
-            self.payments.push(Payment { before: at, cost: 0 });
+            self.group = self.plan.groups.len();
+            self.plan.groups.push(Group { before: at, depth: self.depth, ..Group::default() });
         }
     }
 
     /// Ends a group that has enough, at a place where control may have gone elsewhere.
     fn branching(&mut self, next: usize) {
-        if self.payments[self.group].cost >= ENOUGH {
+        if self.plan.groups[self.group].cost >= ENOUGH {
             self.begin(next);
         }
     }
 
     fn open(&mut self, opened: Opened) {
+        self.depth += u32::from(opened == Opened::Loop);
         self.frames.push(Frame { opened, group: self.group, target: false, dead: self.dead });
     }
 
@@ -136,9 +183,12 @@ impl Plan {
             return;
         }
         // Validation saw to it that the depth is there.
-        let frame = self.frames.len().checked_sub(1 + depth as usize).and_then(|index| self.frames.get_mut(index));
-        if let Some(frame) = frame {
+        let frame = self.frames.len().checked_sub(1 + depth as usize);
+        if let Some(frame) = frame.and_then(|index| self.frames.get_mut(index)) {
             frame.target = true;
+        }
+        if frame == Some(0) {
+            self.plan.exits.push(self.depth);
         }
     }
 
@@ -156,6 +206,7 @@ impl Plan {
 
     fn close(&mut self, next: usize) {
         let Some(frame) = self.frames.pop() else { return };
+        self.depth -= u32::from(frame.opened == Opened::Loop);
         if frame.dead {
             // Nothing in it was reached, so no group began in it.
             self.dead = true;
@@ -185,7 +236,7 @@ mod tests {
 
     use super::*;
 
-    /// The payments of a function with two `i32` parameters, as `index:cost`.
+    /// The groups that cost anything of a function with two `i32` parameters, as `index:cost`.
     #[track_caller]
     fn check(body: &str, expected: &str) {
         let wasm = wat::parse_str(format!("(module (func (param i32 i32) {body}))")).unwrap();
@@ -196,8 +247,9 @@ mod tests {
                 _ => None,
             })
             .unwrap();
-        let payments = payments(&body).unwrap();
-        let got: Vec<_> = payments.iter().map(|payment| format!("{}:{}", payment.before, payment.cost)).collect();
+        let plan = Plan::of(&body).unwrap();
+        let paying = plan.groups.iter().filter(|group| group.cost > 0);
+        let got: Vec<_> = paying.map(|group| format!("{}:{}", group.before, group.cost)).collect();
         assert_eq!(got.join(" "), expected);
     }
 
@@ -229,8 +281,8 @@ mod tests {
 
     #[test]
     fn a_group_with_enough_ends_at_a_branching() {
-        let long = nops(64);
-        // 64 and the `if`, then its arms each for themselves, then what follows.
+        let long = nops(ENOUGH as usize);
+        // The long one and the `if`, then its arms each for themselves, then what follows.
         check(&format!("{long} local.get 0 if {long} else {long} end local.get 0 drop"), "0:66 66:64 131:64 196:2");
         // A branch out of a later group may land behind the block, so a group begins there.
         check(&format!("block {long} local.get 0 br_if 0 {long} end local.get 0 drop"), "0:66 67:64 132:2");

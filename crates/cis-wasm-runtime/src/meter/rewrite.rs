@@ -1,13 +1,19 @@
 //! The rewriting of a module that passed the check.
 
+use std::collections::BTreeSet;
+
 use wasm_encoder::reencode::{Error as ReencodeError, Reencode};
 use wasm_encoder::{
-    BlockType, CodeSection, ConstExpr, EntityType, ExportKind, ExportSection, GlobalSection, GlobalType, ImportSection,
+    BlockType, CodeSection, EntityType, ExportKind, ExportSection, GlobalSection, GlobalType, ImportSection,
     Instruction, NameMap, NameSection, RawSection, TypeSection, ValType,
 };
-use wasmparser::{FunctionBody, KnownCustom, Name, Operator, Parser, Payload, TypeRef};
+use wasmparser::{
+    ConstExpr, ElementItems, ExternalKind, FuncType, FunctionBody, KnownCustom, Name, Operator, Parser, Payload,
+    TypeRef,
+};
 
-use super::plan::{Payment, payments};
+use super::bill::{Bill, Bills, Counter, Module, Payment};
+use super::plan::Plan;
 use crate::error::{Error, ErrorKind};
 
 /// Where the functions that metering adds are imported from. The check refuses a guest's own import from here.
@@ -29,9 +35,20 @@ const BULK_BYTES_SHIFT: i64 = 4;
 const GROW_COST: u32 = 1_000;
 const GROW_PAGE_SHIFT: i64 = -8;
 
+/// Whether a module's code pays for itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Metering {
+    /// It does.
+    On,
+    /// It does not: nothing ends it. For measuring what paying costs.
+    #[cfg(feature = "unmetered")]
+    Off,
+}
+
 /// Rewrites a module so that it counts its fuel.
-pub(crate) fn rewrite(wasm: &[u8]) -> Result<Vec<u8>, Error> {
-    let parts = Parts::gather(wasm).map_err(failed)?;
+pub(crate) fn rewrite(wasm: &[u8], metering: Metering) -> Result<Vec<u8>, Error> {
+    let mut parts = Parts::gather(wasm).map_err(failed)?;
+    parts.free = metering != Metering::On;
     parts.emit(wasm).map_err(failed)
 }
 
@@ -45,15 +62,21 @@ type Result_<T> = Result<T, ReencodeError>;
 #[derive(Default)]
 struct Parts<'a> {
     payloads: Vec<Payload<'a>>,
-    types: u32,
-    /// Parameters of each type.
-    type_params: Vec<u32>,
+    types: Vec<FuncType>,
     imported_functions: u32,
     imported_globals: u32,
     defined_globals: u32,
     /// Type of each defined function.
     function_types: Vec<u32>,
+    /// Functions that the host calls.
+    called_by_host: BTreeSet<u32>,
+    /// Functions that may be in a table.
+    in_tables: BTreeSet<u32>,
+    /// What each function pays.
+    plans: Vec<Plan>,
     start: Option<u32>,
+    /// Whether nothing pays.
+    free: bool,
 }
 
 /// Moves function indices.
@@ -77,8 +100,7 @@ impl<'a> Parts<'a> {
             match &payload {
                 Payload::TypeSection(types) => {
                     for ty in types.clone().into_iter_err_on_gc_types() {
-                        parts.type_params.push(ty?.params().len() as u32);
-                        parts.types += 1;
+                        parts.types.push(ty?);
                     }
                 }
                 Payload::ImportSection(imports) => {
@@ -95,8 +117,30 @@ impl<'a> Parts<'a> {
                         parts.function_types.push(ty?);
                     }
                 }
-                Payload::GlobalSection(globals) => parts.defined_globals = globals.count(),
-                Payload::StartSection { func, .. } => parts.start = Some(*func),
+                Payload::GlobalSection(globals) => {
+                    parts.defined_globals = globals.count();
+                    for global in globals.clone() {
+                        parts.note_references(&global?.init_expr)?;
+                    }
+                }
+                Payload::StartSection { func, .. } => {
+                    parts.start = Some(*func);
+                    parts.called_by_host.insert(*func);
+                }
+                Payload::ExportSection(exports) => {
+                    for export in exports.clone() {
+                        let export = export?;
+                        if export.kind == ExternalKind::Func {
+                            parts.called_by_host.insert(export.index);
+                        }
+                    }
+                }
+                Payload::ElementSection(elements) => {
+                    for element in elements.clone() {
+                        parts.note_in_tables(&element?.items)?;
+                    }
+                }
+                Payload::CodeSectionEntry(body) => parts.plans.push(Plan::of(body)?),
                 _ => {}
             }
             parts.payloads.push(payload);
@@ -104,9 +148,36 @@ impl<'a> Parts<'a> {
         Ok(parts)
     }
 
+    /// Functions get into tables through element segments alone: `ref.func` in code must name one that a segment, an
+    /// export or a global names too, and those are noted.
+    fn note_in_tables(&mut self, items: &ElementItems<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        match items {
+            ElementItems::Functions(functions) => {
+                for function in functions.clone() {
+                    self.in_tables.insert(function?);
+                }
+            }
+            ElementItems::Expressions(_, expressions) => {
+                for expression in expressions.clone() {
+                    self.note_references(&expression?)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_references(&mut self, expression: &ConstExpr<'_>) -> Result<(), wasmparser::BinaryReaderError> {
+        for operator in expression.get_operators_reader() {
+            if let Operator::RefFunc { function_index } = operator? {
+                self.in_tables.insert(function_index);
+            }
+        }
+        Ok(())
+    }
+
     /// The type `() -> ()` that is added.
     fn refuel_type(&self) -> u32 {
-        self.types
+        self.types.len() as u32
     }
 
     fn refuel_function(&self) -> u32 {
@@ -128,6 +199,7 @@ impl<'a> Parts<'a> {
         let mut exports = ExportSection::new();
         let mut code = CodeSection::new();
         let mut code_index = 0;
+        let bills = self.bills();
         for payload in &self.payloads {
             match payload {
                 Payload::TypeSection(section) => moved.parse_type_section(&mut types, section.clone())?,
@@ -142,9 +214,7 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
-                    let ty = self.function_types.get(code_index).copied().unwrap_or(0);
-                    let params = self.type_params.get(ty as usize).copied().unwrap_or(0);
-                    self.function(&mut moved, &mut code, body, params)?;
+                    code.function(&self.function(&mut moved, bills.as_ref(), code_index, body)?);
                     code_index += 1;
                 }
                 Payload::CustomSection(section) => {
@@ -158,7 +228,7 @@ impl<'a> Parts<'a> {
         types.ty().function([], []);
         imports.import(METER_MODULE, REFUEL, EntityType::Function(self.refuel_type()));
         let counter = GlobalType { val_type: ValType::I64, mutable: true, shared: false };
-        globals.global(counter, &ConstExpr::i64_const(0));
+        globals.global(counter, &wasm_encoder::ConstExpr::i64_const(0));
         exports.export(FUEL_GLOBAL, ExportKind::Global, self.fuel_global());
         if let Some(start) = self.start {
             exports.export(START, ExportKind::Func, moved.function_index(start)?);
@@ -217,73 +287,169 @@ impl<'a> Parts<'a> {
         self.payloads.iter().try_for_each(|payload| emit(payload, module))
     }
 
+    /// What each function pays, if any does.
+    fn bills(&self) -> Option<Bills> {
+        let module = Module {
+            types: &self.types,
+            imported: self.imported_functions,
+            function_types: &self.function_types,
+            called_by_host: &self.called_by_host,
+            in_tables: &self.in_tables,
+        };
+        (!self.free).then(|| Bills::of(&module, &self.plans))
+    }
+
     /// One function, with its payments.
-    fn function(&self, moved: &mut Moved, code: &mut CodeSection, body: &FunctionBody<'_>, params: u32) -> Result_<()> {
-        let payments = payments(body)?;
+    fn function(
+        &self,
+        moved: &mut Moved,
+        bills: Option<&Bills>,
+        index: usize,
+        body: &FunctionBody<'_>,
+    ) -> Result_<wasm_encoder::Function> {
+        let ty = self.function_types.get(index).and_then(|ty| self.types.get(*ty as usize));
+        let mut first_free = ty.map_or(0, |ty| ty.params().len() as u32);
         let mut locals = Vec::new();
-        let mut first_free = params;
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
             first_free += count;
             locals.push((count, moved.val_type(ty)?));
         }
-        locals.push((1, ValType::I64));
-        locals.push((1, ValType::I32));
+        let unpaid = Bill { counter: Counter::Unused, payments: Vec::new() };
+        let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
+        if bill.counter != Counter::Unused {
+            locals.push((1, ValType::I64));
+            locals.push((1, ValType::I32));
+        }
         let mut out = Metered {
             function: wasm_encoder::Function::new(locals),
+            counter: bill.counter,
             left: first_free,
             length: first_free + 1,
             fuel: self.fuel_global(),
             refuel: self.refuel_function(),
+            depth: 0,
         };
-        let mut due = payments.iter().peekable();
+        out.take_counter();
+        let mut due = bill.payments.iter().peekable();
         for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
             if let Some(Payment { cost, .. }) = due.next_if(|payment| payment.before == index) {
                 out.pay(*cost);
             }
             let operator = operator?;
-            out.pay_by_length(&operator);
+            let touches = match &operator {
+                Operator::Call { function_index } => bills.is_some_and(|bills| bills.touches(*function_index)),
+                Operator::CallIndirect { .. } => true,
+                _ => false,
+            };
+            out.before(&operator, touches);
             out.function.instruction(&moved.instruction(operator)?);
+            if touches {
+                out.take_counter();
+            }
         }
-        code.function(&out.function);
-        Ok(())
+        Ok(out.function)
     }
 }
 
 /// A function being written.
 struct Metered {
     function: wasm_encoder::Function,
-    /// A local of its own, for the counter's new value.
+    counter: Counter,
+    /// A local of its own: the counter, or its new value.
     left: u32,
     /// A local of its own, for a bulk operation's length.
     length: u32,
     fuel: u32,
     refuel: u32,
+    /// How many blocks are open. A branch out of that many leaves the function.
+    depth: u32,
 }
 
 impl Metered {
+    /// What has to be done before an instruction. `touches` says whether it is a call that may change the counter.
+    fn before(&mut self, operator: &Operator<'_>, touches: bool) {
+        match operator {
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.depth += 1,
+            Operator::End if self.depth == 0 => self.put_counter(),
+            Operator::End => self.depth -= 1,
+            Operator::Return | Operator::Unreachable => self.put_counter(),
+            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } if *relative_depth == self.depth => {
+                self.put_counter();
+            }
+            Operator::BrTable { targets }
+                if targets.targets().flatten().chain([targets.default()]).any(|target| target == self.depth) =>
+            {
+                self.put_counter();
+            }
+            _ if touches => self.put_counter(),
+            operator => self.pay_by_length(operator),
+        }
+    }
+
+    /// Takes the counter out of its global, where it is kept in a local.
+    fn take_counter(&mut self) {
+        if self.counter == Counter::Local {
+            self.function
+                .instruction(&Instruction::GlobalGet(self.fuel))
+                .instruction(&Instruction::LocalSet(self.left));
+        }
+    }
+
+    /// Puts the counter back into its global.
+    fn put_counter(&mut self) {
+        if self.counter == Counter::Local {
+            self.function
+                .instruction(&Instruction::LocalGet(self.left))
+                .instruction(&Instruction::GlobalSet(self.fuel));
+        }
+    }
+
     fn pay(&mut self, cost: u32) {
-        self.function.instruction(&Instruction::GlobalGet(self.fuel));
-        self.function.instruction(&Instruction::I64Const(i64::from(cost)));
+        self.subtract(cost);
         self.settle();
     }
 
-    /// Subtracts what is on the stack from what is below it, and asks for more when that falls below zero.
+    /// Subtracts from the counter, and leaves its new value on the stack.
+    fn subtract(&mut self, cost: u32) {
+        self.read();
+        self.function.instruction(&Instruction::I64Const(i64::from(cost)));
+        self.subtract_what_is_on_the_stack();
+    }
+
+    fn subtract_what_is_on_the_stack(&mut self) {
+        self.function.instruction(&Instruction::I64Sub).instruction(&Instruction::LocalTee(self.left));
+        if self.counter == Counter::Global {
+            self.function
+                .instruction(&Instruction::GlobalSet(self.fuel))
+                .instruction(&Instruction::LocalGet(self.left));
+        }
+    }
+
+    fn read(&mut self) {
+        self.function.instruction(&match self.counter {
+            Counter::Local => Instruction::LocalGet(self.left),
+            Counter::Global | Counter::Unused => Instruction::GlobalGet(self.fuel),
+        });
+    }
+
+    /// Asks for more when the counter's value, on the stack, is below zero.
     fn settle(&mut self) {
         self.function
-            .instruction(&Instruction::I64Sub)
-            .instruction(&Instruction::LocalTee(self.left))
-            .instruction(&Instruction::GlobalSet(self.fuel))
-            .instruction(&Instruction::LocalGet(self.left))
             .instruction(&Instruction::I64Const(0))
             .instruction(&Instruction::I64LtS)
-            .instruction(&Instruction::If(BlockType::Empty))
-            .instruction(&Instruction::Call(self.refuel))
-            .instruction(&Instruction::End);
+            .instruction(&Instruction::If(BlockType::Empty));
+        self.put_counter();
+        self.function.instruction(&Instruction::Call(self.refuel));
+        self.take_counter();
+        self.function.instruction(&Instruction::End);
     }
 
     /// An operation over a length pays for it beforehand. The length is on top of the stack and stays there.
     fn pay_by_length(&mut self, operator: &Operator<'_>) {
+        if self.counter == Counter::Unused {
+            return;
+        }
         let shift = match operator {
             Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. } => BULK_BYTES_SHIFT,
             Operator::TableCopy { .. }
@@ -296,14 +462,16 @@ impl Metered {
             }
             _ => return,
         };
+        self.function.instruction(&Instruction::LocalSet(self.length));
+        self.read();
         self.function
-            .instruction(&Instruction::LocalTee(self.length))
-            .instruction(&Instruction::GlobalGet(self.fuel))
             .instruction(&Instruction::LocalGet(self.length))
             .instruction(&Instruction::I64ExtendI32U)
             .instruction(&Instruction::I64Const(shift.abs()))
             .instruction(if shift < 0 { &Instruction::I64Shl } else { &Instruction::I64ShrU });
+        self.subtract_what_is_on_the_stack();
         self.settle();
+        self.function.instruction(&Instruction::LocalGet(self.length));
     }
 }
 

@@ -1,0 +1,74 @@
+//! What fuel and deadline cost: compute kernels with and without them, side by side in one process.
+//!
+//! `cargo run -p cis-benches --all-features --example fuel_cost -- target/skills/kernels.wasm [ROUNDS]`, after
+//! `cargo xtask build-skill benches/guests/kernels`.
+//!
+//! A kernel's two versions run in turns, and their fastest runs are compared: what else the machine does can only make a
+//! run slower. The guest's code is the same in any profile of the host.
+
+use std::time::{Duration, Instant};
+
+use cis_wasm_host::{Host, SkillScope};
+use cis_wasm_runtime::{Compiler, LoadSpec, State, WasmInstance, WasmRuntime};
+
+const KERNELS: [&str; 13] = [
+    "brainfuck",
+    "btree",
+    "fib",
+    "hash-map",
+    "json",
+    "lz",
+    "mandelbrot",
+    "matrix",
+    "n-body",
+    "sha256",
+    "sieve",
+    "sort",
+    "words",
+];
+
+fn load(wasm: &[u8], compiler: Compiler, metered: bool) -> WasmInstance {
+    let builder = WasmRuntime::builder().compiler(compiler);
+    let builder = if metered { builder } else { builder.unmetered() };
+    let runtime = builder.build().expect("a runtime needs nothing");
+    let mut spec = LoadSpec::new(SkillScope::new("kernels".parse().expect("a fixed name")), Host::builder().build());
+    spec.state = State::Fresh;
+    spec.limits.fuel = u64::MAX;
+    spec.limits.deadline = Duration::from_secs(600);
+    runtime.load(wasm, spec).unwrap_or_else(|error| panic!("{error}"))
+}
+
+/// Time and fuel of one run, and its checksum.
+fn run(skill: &WasmInstance, kernel: &str) -> (Duration, u64, Vec<u8>) {
+    let start = Instant::now();
+    let outcome = skill.run(kernel, b"");
+    let time = start.elapsed();
+    let sum = outcome.result.unwrap_or_else(|error| panic!("{kernel}: {error}"));
+    (time, outcome.receipt.fuel, sum.to_vec())
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1);
+    let path = args.next().expect("the kernels' .wasm");
+    let rounds: u32 = args.next().map_or(30, |rounds| rounds.parse().expect("a number of rounds"));
+    let wasm = std::fs::read(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    for compiler in Compiler::ALL {
+        let (with, without) = (load(&wasm, *compiler, true), load(&wasm, *compiler, false));
+        println!("| {} | with, ms | without, ms | cost | fuel |\n|---|---|---|---|---|", compiler.name());
+        let mut logarithms = 0.0;
+        for kernel in KERNELS {
+            let (mut metered, mut free, mut fuel) = (Duration::MAX, Duration::MAX, 0);
+            for _ in 0..rounds {
+                let (time, used, sum) = run(&with, kernel);
+                let (free_time, _, free_sum) = run(&without, kernel);
+                assert_eq!(sum, free_sum, "{kernel} computes the same");
+                (metered, free, fuel) = (metered.min(time), free.min(free_time), used);
+            }
+            let ratio = metered.as_secs_f64() / free.as_secs_f64();
+            logarithms += ratio.ln();
+            let (metered, free) = (metered.as_secs_f64() * 1e3, free.as_secs_f64() * 1e3);
+            println!("| {kernel} | {metered:.2} | {free:.2} | {:+.1} % | {fuel} |", (ratio - 1.0) * 100.0);
+        }
+        println!("| geometric mean | | | {:+.1} % | |\n", ((logarithms / KERNELS.len() as f64).exp() - 1.0) * 100.0);
+    }
+}
