@@ -2,6 +2,8 @@
 
 mod common;
 
+use cis_wasm_abi::Level;
+use cis_wasm_runtime::Compiler;
 use common::{guest, module, on_event, raw};
 
 const OK: &str = "(i32.const 0)";
@@ -22,7 +24,7 @@ fn a_truncated_module_is_no_panic() {
     let wasm = guest(&on_event(OK)).wasm;
     for len in 0..wasm.len() {
         // Cut at the end of a section it may still be a module, of which something is missing.
-        if let Err(error) = raw(wasm[..len].to_vec()).load(cis_wasm_runtime::Compiler::Cranelift) {
+        if let Err(error) = raw(wasm[..len].to_vec()).load(Compiler::Cranelift) {
             assert!(matches!(error.code(), "invalid_module" | "missing_export"), "{len}: {error}");
         }
     }
@@ -114,4 +116,21 @@ fn an_init_that_fails() {
     guest(&format!("{} (func $spin (loop (br 0))) (start $spin)", on_event(OK)))
         .with(|spec| spec.limits.fuel = 10_000)
         .refused("out_of_fuel", "10000");
+}
+
+#[test]
+fn what_a_skill_logged_before_its_load_failed() {
+    for end in ["(i32.const 7)", "unreachable"] {
+        let skill = module(&format!(
+            r#"(module (import "env" "host_log" (func $log (param i32 i32 i32)))
+                (func (export "skill_init") (result i32) (call $log (i32.const 2) (i32.const 0) (i32.const 9)) {end})
+                (data (i32.const 0) "no config") {})"#,
+            on_event(OK)
+        ));
+        for compiler in Compiler::ALL {
+            let error = skill.load(*compiler).err().unwrap();
+            let log: Vec<_> = error.log().iter().map(|line| (line.level, line.message.as_str())).collect();
+            assert_eq!(log, [(Level::Warn, "no config")], "{error}");
+        }
+    }
 }

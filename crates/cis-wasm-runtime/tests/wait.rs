@@ -194,6 +194,41 @@ fn a_kept_skill_takes_events_in_order() {
 }
 
 #[test]
+fn a_kept_skill_closes_after_its_events() {
+    let skill = module(&format!(
+        r#"(module (import "env" "host_log" (func $log (param i32 i32 i32)))
+            (func (export "skill_shutdown") (call $log (i32.const 1) (i32.const 0x100000) (i32.const 1))) {})"#,
+        on_event("(i32.const 0)")
+    ));
+    for compiler in Compiler::ALL {
+        let runtime = WasmRuntime::builder().compiler(*compiler).workers(1).max_held(0).build().unwrap();
+        let kept = runtime.load(&skill.wasm, skill.spec.clone()).unwrap();
+        assert!(block_on(kept.close()).is_ok(), "a fresh skill has nothing to end");
+        assert!(kept.run("test", b"").result.is_ok());
+
+        let kept = skill.clone().kept();
+        let kept = runtime.load(&kept.wasm, kept.spec).unwrap();
+        let mut never = Context::from_waker(Waker::noop());
+        let mut before: Vec<_> = (0..50).map(|_| Box::pin(kept.handle("test", Bytes::new()))).collect();
+        let mut closing = Box::pin(kept.close());
+        let mut after = Box::pin(kept.handle("test", Bytes::new()));
+        for event in &mut before {
+            let _ = event.as_mut().poll(&mut never);
+        }
+        let closed = closing.as_mut().poll(&mut never);
+        let _ = after.as_mut().poll(&mut never);
+        for event in before {
+            assert!(block_on(event).result.is_ok());
+        }
+        assert_eq!(block_on(after).result.unwrap_err().code(), "runtime_closed");
+        // That it ran shows in its mistake.
+        let closed = if let Poll::Ready(closed) = closed { closed } else { block_on(closing) };
+        assert_eq!(closed.unwrap_err().code(), "bad_pointer");
+        assert!(block_on(kept.close()).is_ok());
+    }
+}
+
+#[test]
 fn a_skill_that_never_stops_leaves_threads_for_the_others() {
     let endless = guest(&on_event("(loop (br 0)) (i32.const 0)")).with(|spec| {
         spec.limits.deadline = Duration::from_secs(3_600);

@@ -5,6 +5,7 @@ use cis_wasm_host::{Host, InMemory, SkillScope};
 use cis_wasm_runtime::{Compiler, Error, LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
 
 /// A skill to load: a module, and what it is loaded with.
+#[derive(Clone)]
 pub struct Guest {
     pub wasm: Vec<u8>,
     pub spec: LoadSpec,
