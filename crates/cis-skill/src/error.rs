@@ -6,7 +6,7 @@ use cis_wasm_abi::Status;
 use cis_wasm_host::{Fault, HostError, LogLine, SkillName, SkillNameError};
 use cis_wasm_runtime::Receipt;
 
-use crate::manager::{SkillState, Transition};
+use crate::manager::{SkillHealth, SkillState, Transition};
 use crate::manifest::ManifestError;
 
 /// `Result` with this crate's [`Error`].
@@ -39,6 +39,13 @@ struct Inner {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ErrorKind {
+    /// The skill is failed: too many of its events failed in a row, and it is not yet, or just being, tried again.
+    BackingOff {
+        /// The skill.
+        skill: SkillName,
+        /// What it failed of, and when it is tried again.
+        health: SkillHealth,
+    },
     /// A setting that was given does not fit the skill's manifest, or one is missing.
     BadConfig {
         /// Which, and what it should be.
@@ -174,6 +181,7 @@ impl Error {
     /// A stable name for the kind of error, in snake case: for logs, metrics and scripts.
     pub fn code(&self) -> &'static str {
         match self.kind() {
+            ErrorKind::BackingOff { .. } => "skill_failed_state",
             ErrorKind::BadConfig { .. } => "bad_config",
             ErrorKind::BadEventJson { .. } => "bad_event_json",
             ErrorKind::BadManifest { .. } => "bad_manifest",
@@ -200,7 +208,8 @@ impl Error {
     /// Whose fault it is.
     pub fn fault(&self) -> Fault {
         match self.kind() {
-            ErrorKind::BadManifest { embedded: true, .. }
+            ErrorKind::BackingOff { .. }
+            | ErrorKind::BadManifest { embedded: true, .. }
             | ErrorKind::BadResponse { .. }
             | ErrorKind::SkillFailed { .. }
             | ErrorKind::SkillPanicked { .. } => Fault::Guest,
@@ -246,7 +255,8 @@ impl From<ErrorKind> for Error {
 
 impl From<cis_wasm_runtime::Error> for Error {
     fn from(error: cis_wasm_runtime::Error) -> Self {
-        ErrorKind::Runtime(error).into()
+        let log = error.log().to_vec();
+        Error { inner: Box::new(Inner { kind: ErrorKind::Runtime(error), receipt: None, log }) }
     }
 }
 
@@ -288,6 +298,15 @@ impl std::error::Error for Error {
 impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            ErrorKind::BackingOff { skill, health } => {
+                let SkillHealth { failures_in_a_row, last_failure, back_off, trying } = health;
+                let last = last_failure.unwrap_or("no error");
+                write!(f, "`{skill}` is failed: {failures_in_a_row} events in a row, the last one with {last}; ")?;
+                match back_off {
+                    Some(left) if !trying => write!(f, "try again in {left:.1?}, or activate or reload it"),
+                    _ => f.write_str("an event is trying it; try again when that has ended"),
+                }
+            }
             ErrorKind::BadConfig { message } | ErrorKind::ManifestMismatch { message } => f.write_str(message),
             ErrorKind::BadEventJson { message } => write!(f, "the event's data as JSON: {message}"),
             ErrorKind::BadManifest { error, embedded: true } => write!(f, "the manifest in the module: {error}"),

@@ -70,8 +70,8 @@ pub use context::SkillContext;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Change, Event};
 pub use manager::{
-    EventCounts, ManagerBuilder, MemoryOnly, RegisterOptions, Services, SkillInfo, SkillManager, SkillState,
-    Transition, WholeHost,
+    EventCounts, FailurePolicy, ManagerBuilder, MemoryOnly, RegisterOptions, Services, SkillHealth, SkillInfo,
+    SkillManager, SkillState, Transition, WholeHost,
 };
 pub use manifest::{ConfigSchema, Manifest, ManifestError, Setting, SettingType, SkillLimits};
 pub use options::LoadOptions;

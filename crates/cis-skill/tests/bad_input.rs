@@ -368,6 +368,15 @@ fn what_a_guest_says_before_it_fails_is_kept() {
         let error = manager.send_event_blocking("bad", event("")).unwrap_err();
         assert_eq!(error.log()[0].message, "index out of bounds");
 
+        let refusing = module(
+            r#"(data (i32.const 1024) "no config")
+               (func (export "skill_init") (result i32)
+                  (call $log (i32.const 3) (i32.const 1024) (i32.const 9)) (i32.const -3))"#,
+            "unreachable",
+        );
+        let error = manager.load_wasm("refusing", &refusing, LoadOptions::default()).unwrap_err();
+        assert_eq!((error.code(), error.log()[0].message.as_str()), ("init_failed", "no config"));
+
         let failing = module("", "(call $status (i32.const -77))");
         pollster::block_on(manager.unload("bad")).unwrap();
         check_event(&manager, &failing, "", "skill_failed", Fault::Guest, "skill_on_event returned -77");

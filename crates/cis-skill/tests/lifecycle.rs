@@ -3,9 +3,10 @@
 mod common;
 
 use cis_skill::{
-    Error, ErrorKind, Event, LoadOptions, Response, Skill, SkillContext, SkillManager, SkillState, async_trait,
+    Error, ErrorKind, Event, FailurePolicy, LoadOptions, Response, Skill, SkillContext, SkillManager, SkillState,
+    async_trait,
 };
-use common::{Gate, echo, eventually, load, manager, manager_with, on_each_compiler, saying, waiting};
+use common::{Gate, echo, eventually, load, manager, manager_with, module, on_each_compiler, saying, waiting};
 
 fn event(data: &str) -> Event {
     Event::new("test", data.to_owned())
@@ -20,16 +21,23 @@ fn assert_code<T: std::fmt::Debug>(result: Result<T, Error>, code: &str) -> Erro
 
 /// Brings a skill named `echo` into a state.
 fn in_state(manager: &SkillManager, state: SkillState) {
-    manager.load_wasm("echo", &echo(), LoadOptions::default().activate(state != SkillState::Inactive)).unwrap();
-    if state == SkillState::Paused {
-        manager.pause("echo").unwrap();
+    let wasm = if state == SkillState::Failed { module("", "unreachable") } else { echo() };
+    manager.load_wasm("echo", &wasm, LoadOptions::default().activate(state != SkillState::Inactive)).unwrap();
+    match state {
+        SkillState::Paused => manager.pause("echo").unwrap(),
+        SkillState::Failed => {
+            for _ in 0..FailurePolicy::default().in_a_row {
+                assert_code(manager.send_event_blocking("echo", event("a")), "trap_unreachable");
+            }
+        }
+        _ => {}
     }
     assert_eq!(manager.info("echo").unwrap().state, state);
 }
 
 #[test]
 fn every_transition_is_legal_or_an_error_that_names_both_states() {
-    use SkillState::{Active, Inactive, Paused};
+    use SkillState::{Active, Failed, Inactive, Paused};
     type Change = fn(&SkillManager) -> cis_skill::Result<()>;
     let changes: [(&str, Change); 5] = [
         ("activate", |manager| manager.activate("echo")),
@@ -40,16 +48,19 @@ fn every_transition_is_legal_or_an_error_that_names_both_states() {
     ];
     let legal = [
         (Inactive, "activate", Active),
+        (Failed, "activate", Active),
         (Active, "deactivate", Inactive),
+        (Failed, "deactivate", Inactive),
         (Paused, "deactivate", Inactive),
         (Active, "pause", Paused),
         (Paused, "resume", Active),
         (Active, "reload", Active),
         (Inactive, "reload", Inactive),
         (Paused, "reload", Paused),
+        (Failed, "reload", Active),
     ];
     let runtime = cis_skill::WasmRuntime::new().unwrap();
-    for from in [Active, Inactive, Paused] {
+    for from in [Active, Failed, Inactive, Paused] {
         for (name, change) in changes {
             let manager = manager(&runtime);
             in_state(&manager, from);
@@ -242,7 +253,7 @@ fn an_unload_that_was_given_up_can_be_finished() {
 
 /// A guest that stores a key when it is shut down.
 fn storing_at_shutdown() -> Vec<u8> {
-    common::module(
+    module(
         r#"(data (i32.const 1024) "bye")
            (func (export "skill_shutdown")
               (drop (call $set (i32.const 1024) (i32.const 3) (i32.const 1024) (i32.const 3))))"#,
@@ -271,7 +282,7 @@ fn shutdown_drains_then_runs_every_hook_and_takes_no_more() {
         let gate = Gate::closed();
         let manager = manager_with(&runtime, gate.clone());
         load(&manager, "wait", &waiting(), "");
-        let trapping = common::module("(func (export \"skill_shutdown\") unreachable)", "(i64.const 0)");
+        let trapping = module("(func (export \"skill_shutdown\") unreachable)", "(i64.const 0)");
         load(&manager, "bad", &trapping, "state = \"kept\"");
         std::thread::scope(|scope| {
             let sent = scope.spawn(|| manager.send_event_blocking("wait", event("a")));

@@ -5,6 +5,7 @@ use cis_wasm_runtime::{Limits, WasmRuntime};
 use serde_json::{Map, Value as Json};
 
 use super::SkillManager;
+use super::health::FailurePolicy;
 use crate::Result;
 use crate::manifest::SkillLimits;
 
@@ -63,7 +64,15 @@ pub struct ManagerBuilder {
     host: Host,
     runtime: Option<WasmRuntime>,
     ceiling: SkillLimits,
-    queue_bound: usize,
+    rules: Rules,
+}
+
+/// How every skill of a manager is dealt with.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    /// How many events a paused skill queues.
+    pub(super) queue_bound: usize,
+    pub(super) failures: FailurePolicy,
 }
 
 impl Default for ManagerBuilder {
@@ -72,7 +81,7 @@ impl Default for ManagerBuilder {
             host: Host::default(),
             runtime: None,
             ceiling: SkillLimits::UNLIMITED,
-            queue_bound: DEFAULT_QUEUE_BOUND,
+            rules: Rules { queue_bound: DEFAULT_QUEUE_BOUND, failures: FailurePolicy::default() },
         }
     }
 }
@@ -110,7 +119,14 @@ impl ManagerBuilder {
 
     /// How many events a paused skill queues before it refuses more. 64 by default.
     pub fn queue_bound(mut self, events: usize) -> Self {
-        self.queue_bound = events;
+        self.rules.queue_bound = events;
+        self
+    }
+
+    /// When a skill's failures make the manager refuse its events, and for how long. By default 5 in a row; for 1 second,
+    /// doubling up to 5 minutes.
+    pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
+        self.rules.failures = policy;
         self
     }
 
@@ -124,7 +140,7 @@ impl ManagerBuilder {
             Some(runtime) => runtime,
             None => WasmRuntime::new()?,
         };
-        Ok(SkillManager::from_parts(self.host, runtime, self.ceiling, self.queue_bound))
+        Ok(SkillManager::from_parts(self.host, runtime, self.ceiling, self.rules))
     }
 }
 

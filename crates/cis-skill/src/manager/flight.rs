@@ -10,6 +10,8 @@ use cis_wasm_host::{Host, SkillScope};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 
+use super::detached::detach;
+use super::health::Trial;
 use super::slot::Slot;
 use crate::wasm::WasmSkill;
 use crate::{ErrorKind, Event, Response, Result, Skill, SkillContext};
@@ -89,7 +91,8 @@ impl Version {
         result.map_err(|error| error.with_event(receipt, log))
     }
 
-    /// Lets the version go when its last flight has landed: now, on the calling thread, when nothing flies.
+    /// Lets the version go when its last flight has landed. When nothing flies that is now, and the shutdown hook has run
+    /// when this returns.
     pub(super) fn retire(self: &Arc<Self>) {
         let clear = {
             let mut air = self.air();
@@ -97,7 +100,7 @@ impl Version {
             air.flights == 0
         };
         if clear {
-            self.close();
+            pollster::block_on(self.close());
         }
     }
 
@@ -115,19 +118,16 @@ impl Version {
             air.flights == 0 && air.retired
         };
         if last_of_retired {
-            // The thread that lands the last event may be one of an executor, and the hook is guest code.
+            // The thread that lands the last event may be one of an executor, and the hook is guest code: it runs on the
+            // runtime's workers, and what is left to do then is done by the one that ends it.
             let version = self.clone();
-            let close = move || version.close();
-            let spawned = std::thread::Builder::new().name("cis-skill-retire".into()).spawn(close);
-            if spawned.is_err() {
-                self.close();
-            }
+            detach(async move { version.close().await });
         }
     }
 
     /// Runs a retired version's shutdown hook.
-    fn close(&self) {
-        if let Err(error) = pollster::block_on(self.shut_down()) {
+    async fn close(&self) {
+        if let Err(error) = self.shut_down().await {
             tracing::warn!(target: "cis_skill", skill = %self.scope.name, "the replaced version's shutdown: {error}");
         }
         let mut air = self.air();
@@ -145,14 +145,15 @@ impl Version {
 pub(super) struct Flight {
     slot: Arc<Slot>,
     version: Arc<Version>,
+    trial: Trial,
     landed: bool,
 }
 
 impl Flight {
     /// Counts an event in. The caller holds the slot's lock, so that its state cannot change in between.
-    pub(super) fn begin(slot: &Arc<Slot>, version: &Arc<Version>) -> Self {
+    pub(super) fn begin(slot: &Arc<Slot>, version: &Arc<Version>, trial: Trial) -> Self {
         version.take_off();
-        Flight { slot: slot.clone(), version: version.clone(), landed: false }
+        Flight { slot: slot.clone(), version: version.clone(), trial, landed: false }
     }
 
     pub(super) fn wasm(&self) -> Option<&WasmSkill> {
@@ -189,7 +190,7 @@ impl Flight {
     /// Ends the event with its result.
     pub(super) fn land(mut self, result: Result<Response>) -> Result<Response> {
         self.landed = true;
-        self.slot.tally(&result);
+        self.slot.tally(self.trial, &result);
         result
     }
 }
@@ -197,7 +198,7 @@ impl Flight {
 impl Drop for Flight {
     fn drop(&mut self) {
         if !self.landed {
-            self.slot.tally_cancelled();
+            self.slot.tally_cancelled(self.trial);
         }
         self.version.land();
     }

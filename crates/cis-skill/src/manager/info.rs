@@ -5,6 +5,7 @@ use std::sync::Arc;
 use cis_wasm_host::{Grants, SkillName};
 
 use super::flight::Version;
+use super::health::SkillHealth;
 use super::lifecycle::SkillState;
 use crate::manifest::{Manifest, SkillLimits};
 
@@ -35,6 +36,8 @@ pub struct SkillInfo {
     pub description: String,
     /// Where it stands.
     pub state: SkillState,
+    /// How its last events went, and when it is tried again if it is failed.
+    pub health: SkillHealth,
     /// The event types that a broadcast brings to it.
     pub subscriptions: Vec<String>,
     /// What it may do, after its manifest was narrowed.
@@ -51,14 +54,18 @@ pub struct SkillInfo {
     pub events: EventCounts,
 }
 
+/// What of it is the slot's.
+pub(super) struct Standing {
+    pub(super) state: SkillState,
+    pub(super) health: SkillHealth,
+    pub(super) running: usize,
+    pub(super) queued: usize,
+    pub(super) events: EventCounts,
+}
+
 impl SkillInfo {
-    pub(super) fn new(
-        version: &Version,
-        state: SkillState,
-        running: usize,
-        queued: usize,
-        events: EventCounts,
-    ) -> SkillInfo {
+    pub(super) fn new(version: &Version, standing: Standing) -> SkillInfo {
+        let Standing { state, health, running, queued, events } = standing;
         let (skill, scope) = (&version.skill, &version.scope);
         let wasm = skill.as_wasm();
         let native = SkillLimits { budget: scope.budget, quota: scope.quota, ..SkillLimits::UNLIMITED };
@@ -67,6 +74,7 @@ impl SkillInfo {
             version: skill.version().to_owned(),
             description: skill.description().to_owned(),
             state,
+            health,
             subscriptions: skill.subscriptions().into_iter().map(str::to_owned).collect(),
             grants: scope.grants.clone(),
             limits: wasm.map_or(native, |skill| *skill.limits()),

@@ -2,19 +2,24 @@
 //!
 //! | transition | takes a skill that is | which becomes | and its queued events |
 //! |---|---|---|---|
-//! | `activate` | inactive | active | (has none) |
-//! | `deactivate` | active, paused | inactive | are given back |
+//! | `activate` | inactive, failed | active | (has none) |
+//! | `deactivate` | active, paused, failed | inactive | are given back |
 //! | `pause` | active | paused | (has none) |
 //! | `resume` | paused | active | are served, in order |
-//! | `reload` | active, inactive, paused | what it was | stay, for the new version |
-//! | `unload` | active, inactive, paused, unloading | unloading, then gone | are given back |
+//! | `reload` | active, inactive, paused, failed | what it was; active if it was failed | stay, for the new version |
+//! | `unload` | active, inactive, paused, failed, unloading | unloading, then gone | are given back |
 //!
 //! Every other pair is refused with an error that names both states. `unload` takes a skill that is unloading already
 //! so that one whose future was dropped half way can be finished.
 //!
+//! Two changes nobody asks for. An active skill of which so many events in a row [failed](super::FailurePolicy) that it is
+//! not to be trusted becomes failed; and a failed one becomes active again when, after its back-off, an event that tries
+//! it goes well.
+//!
 //! | state | a new event |
 //! |---|---|
 //! | active | runs |
+//! | failed | is refused; after the back-off one is let through, to try the skill |
 //! | inactive | is refused |
 //! | paused | is queued up to the bound, then refused |
 //! | unloading | is refused |
@@ -26,6 +31,8 @@ use std::fmt;
 pub enum SkillState {
     /// It takes events.
     Active,
+    /// Its events failed too often in a row: it refuses events for a while, and is then tried with one.
+    Failed,
     /// It is loaded and refuses events.
     Inactive,
     /// It queues events.
@@ -34,16 +41,17 @@ pub enum SkillState {
     Unloading,
 }
 
-use SkillState::{Active, Inactive, Paused, Unloading};
+use SkillState::{Active, Failed, Inactive, Paused, Unloading};
 
 impl SkillState {
     /// All states.
-    pub const ALL: [SkillState; 4] = [Active, Inactive, Paused, Unloading];
+    pub const ALL: [SkillState; 5] = [Active, Failed, Inactive, Paused, Unloading];
 
     /// The state's name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Active => "active",
+            Failed => "failed",
             Inactive => "inactive",
             Paused => "paused",
             Unloading => "unloading",
@@ -88,10 +96,11 @@ impl Transition {
     /// The state that a skill in `from` has afterwards, or `None` where that is not legal.
     pub const fn from(self, from: SkillState) -> Option<SkillState> {
         match (self, from) {
-            (Transition::Activate, Inactive) | (Transition::Resume, Paused) => Some(Active),
-            (Transition::Deactivate, Active | Paused) => Some(Inactive),
+            (Transition::Activate, Inactive | Failed) | (Transition::Resume, Paused) => Some(Active),
+            (Transition::Deactivate, Active | Failed | Paused) => Some(Inactive),
             (Transition::Pause, Active) => Some(Paused),
             (Transition::Reload, Active | Inactive | Paused) => Some(from),
+            (Transition::Reload, Failed) => Some(Active),
             (Transition::Unload, _) => Some(Unloading),
             _ => None,
         }

@@ -1,7 +1,9 @@
 //! The manager: loads skills, knows where each stands, and brings them their events.
 
 mod config;
+mod detached;
 mod flight;
+mod health;
 mod info;
 mod lifecycle;
 mod queue;
@@ -18,12 +20,14 @@ use cis_wasm_runtime::WasmRuntime;
 use futures_util::FutureExt;
 
 pub use config::{ManagerBuilder, MemoryOnly, RegisterOptions, Services, WholeHost};
+pub use health::{FailurePolicy, SkillHealth};
 pub use info::{EventCounts, SkillInfo};
 pub use lifecycle::{SkillState, Transition};
 
 use crate::manifest::SkillLimits;
 use crate::wasm::WasmSkill;
 use crate::{Error, ErrorKind, LoadOptions, Result, Skill, SkillContext};
+use config::Rules;
 use flight::{Version, panicked};
 use registry::{Registry, Reservation};
 use slot::Slot;
@@ -62,7 +66,7 @@ struct Shared {
     host: Host,
     runtime: WasmRuntime,
     ceiling: SkillLimits,
-    queue_bound: usize,
+    rules: Rules,
     registry: Registry,
 }
 
@@ -82,9 +86,9 @@ impl SkillManager {
         ManagerBuilder::default()
     }
 
-    fn from_parts(host: Host, runtime: WasmRuntime, ceiling: SkillLimits, queue_bound: usize) -> Self {
+    fn from_parts(host: Host, runtime: WasmRuntime, ceiling: SkillLimits, rules: Rules) -> Self {
         let registry = Registry::default();
-        SkillManager { shared: Arc::new(Shared { host, runtime, ceiling, queue_bound, registry }) }
+        SkillManager { shared: Arc::new(Shared { host, runtime, ceiling, rules, registry }) }
     }
 
     /// Loads a wasm skill under a name. The name is the integrator's: the skill is sent events and keeps its memory
@@ -146,7 +150,7 @@ impl SkillManager {
         self.settle(reservation, Version::new(Arc::new(skill), host, scope), options.activate)
     }
 
-    /// Lets a skill take events.
+    /// Lets a skill take events, also one that failed: its failures are forgotten then.
     ///
     /// # Errors
     ///
@@ -232,7 +236,7 @@ impl SkillManager {
 
     fn settle(&self, reservation: Reservation<'_>, version: Version, activate: bool) -> Result<()> {
         let state = if activate { SkillState::Active } else { SkillState::Inactive };
-        let slot = Slot::new(reservation.name().clone(), version, state, self.shared.queue_bound);
+        let slot = Slot::new(reservation.name().clone(), version, state, &self.shared.rules);
         if reservation.fill(slot) { Ok(()) } else { Err(ErrorKind::ShutDown.into()) }
     }
 

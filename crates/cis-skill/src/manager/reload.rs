@@ -10,14 +10,14 @@ use crate::{ErrorKind, LoadOptions, Result};
 
 impl SkillManager {
     /// Loads a new version of a wasm skill and lets it take all events from then on. Events that run already end on the
-    /// old one, which goes after them. The skill stays in the state it is in, and its queued events go to the new
-    /// version.
+    /// old one, which goes after them. The skill stays in the state it is in, but a failed one becomes active; its queued
+    /// events go to the new version.
     ///
     /// The options count anew: what the old version was loaded with does not carry over. A kept skill begins with a
     /// fresh memory; what must last goes through the host's.
     ///
-    /// Compiling, `skill_init`, and the old version's `skill_shutdown` when none of its events runs any more, happen on
-    /// the calling thread. Under an async executor, call this where blocking is fine.
+    /// Compiling and `skill_init` happen on the calling thread, which also waits for the old version's `skill_shutdown` when
+    /// none of its events runs any more. Under an async executor, call this where blocking is fine.
     ///
     /// # Errors
     ///

@@ -18,7 +18,7 @@ impl SkillManager {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::UnknownSkill`], [`ErrorKind::NotActive`], [`ErrorKind::QueueFull`] and
+    /// [`ErrorKind::UnknownSkill`], [`ErrorKind::NotActive`], [`ErrorKind::BackingOff`], [`ErrorKind::QueueFull`] and
     /// [`ErrorKind::EventWithdrawn`] when the event did not run. Otherwise the skill's own error, which carries the
     /// event's receipt and log.
     pub fn send_event(
@@ -45,8 +45,8 @@ impl SkillManager {
         }
     }
 
-    /// Sends an event to every skill that subscribes to its type and is active or paused, to all at the same time, and
-    /// waits for all answers. They come in order of the skills' names.
+    /// Sends an event to every skill that subscribes to its type and is active, paused or failed, to all at the same time,
+    /// and waits for all answers. They come in order of the skills' names.
     ///
     /// A skill that fails keeps no other from its event: each has its own result.
     pub fn broadcast(

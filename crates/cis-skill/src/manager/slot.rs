@@ -4,12 +4,15 @@
 //! reached while it is held, except [`Version`]'s count of flights.
 
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use cis_wasm_host::SkillName;
 use futures_channel::oneshot;
 
+use super::config::Rules;
 use super::flight::{Flight, Version};
-use super::info::{EventCounts, SkillInfo};
+use super::health::{Health, Trial, Verdict};
+use super::info::{EventCounts, SkillInfo, Standing};
 use super::lifecycle::{SkillState, Transition};
 use super::queue::{Queue, Queued, Ticket};
 use crate::{Error, ErrorKind, Event, Response, Result};
@@ -26,6 +29,7 @@ struct Inner {
     retired: Vec<Arc<Version>>,
     queue: Queue,
     counts: EventCounts,
+    health: Health,
 }
 
 /// What becomes of a new event.
@@ -37,10 +41,16 @@ pub(super) enum Admission {
 }
 
 impl Slot {
-    pub(super) fn new(name: SkillName, version: Version, state: SkillState, queue_bound: usize) -> Self {
-        let version = Arc::new(version);
-        let (retired, queue, counts) = (Vec::new(), Queue::new(queue_bound), EventCounts::default());
-        Slot { name, inner: Mutex::new(Inner { state, version, retired, queue, counts }) }
+    pub(super) fn new(name: SkillName, version: Version, state: SkillState, rules: &Rules) -> Self {
+        let inner = Inner {
+            state,
+            version: Arc::new(version),
+            retired: Vec::new(),
+            queue: Queue::new(rules.queue_bound),
+            counts: EventCounts::default(),
+            health: Health::new(rules.failures),
+        };
+        Slot { name, inner: Mutex::new(inner) }
     }
 
     pub(super) fn name(&self) -> &SkillName {
@@ -50,10 +60,17 @@ impl Slot {
     /// Lets an event in, queues it, or refuses it, as the state says.
     pub(super) fn admit(self: &Arc<Self>, event: Event) -> Result<Admission> {
         let mut inner = self.inner();
+        let run = |version, trial, event| Admission::Run(Ticket::Ready(Flight::begin(self, version, trial), event));
         match inner.state {
-            SkillState::Active => {
-                let flight = Flight::begin(self, &inner.version);
-                Ok(Admission::Run(Ticket::Ready(flight, event)))
+            SkillState::Active => Ok(run(&inner.version, inner.health.trial(), event)),
+            SkillState::Failed => {
+                let now = Instant::now();
+                match inner.health.try_again(now) {
+                    Some(trial) => Ok(run(&inner.version, trial, event)),
+                    None => {
+                        Err(ErrorKind::BackingOff { skill: self.name.clone(), health: inner.health.info(now) }.into())
+                    }
+                }
             }
             SkillState::Paused => match inner.queue.push(event) {
                 Some(ticket) => Ok(Admission::Wait(ticket)),
@@ -72,11 +89,14 @@ impl Slot {
             let from = inner.state;
             let Some(state) = transition.from(from) else { return Err(self.illegal(transition, from)) };
             inner.state = state;
+            if from == SkillState::Failed || transition == Transition::Activate {
+                inner.health.begin_anew();
+            }
             let queued: Vec<(Queued, Option<Flight>)> = match transition {
                 Transition::Reload => Vec::new(),
                 Transition::Resume => {
                     let queued = inner.queue.take();
-                    let flight = |queued| (queued, Some(Flight::begin(self, &inner.version)));
+                    let flight = |queued| (queued, Some(Flight::begin(self, &inner.version, inner.health.trial())));
                     queued.into_iter().map(flight).collect()
                 }
                 _ => inner.queue.take().into_iter().map(|queued| (queued, None)).collect(),
@@ -107,9 +127,8 @@ impl Slot {
     pub(super) fn replace(&self, version: Version) -> Result<Arc<Version>> {
         let mut inner = self.inner();
         let state = inner.state;
-        if Transition::Reload.from(state).is_none() {
-            return Err(self.illegal(Transition::Reload, state));
-        }
+        inner.state = Transition::Reload.from(state).ok_or_else(|| self.illegal(Transition::Reload, state))?;
+        inner.health.begin_anew();
         let old = std::mem::replace(&mut inner.version, Arc::new(version));
         inner.retired.retain(|retired| retired.flights() > 0);
         inner.retired.push(old.clone());
@@ -130,7 +149,7 @@ impl Slot {
     }
 
     /// Counts an event that ended with a result.
-    pub(super) fn tally(&self, result: &Result<Response>) {
+    pub(super) fn tally(&self, trial: Trial, result: &Result<Response>) {
         let receipt = match result {
             Ok(response) => response.receipt(),
             Err(error) => error.receipt(),
@@ -145,11 +164,34 @@ impl Slot {
                 counts.last_error = Some(error.code());
             }
         }
+        self.judge(inner, trial, Verdict::of(result));
     }
 
     /// Counts an event whose sender stopped waiting.
-    pub(super) fn tally_cancelled(&self) {
-        self.inner().counts.cancelled += 1;
+    pub(super) fn tally_cancelled(&self, trial: Trial) {
+        let mut inner = self.inner();
+        inner.counts.cancelled += 1;
+        self.judge(inner, trial, Verdict::None);
+    }
+
+    /// Draws the consequences of how an event ended, and says so when there are any.
+    fn judge(&self, mut inner: MutexGuard<'_, Inner>, trial: Trial, verdict: Verdict) {
+        let (before, now) = (inner.state, Instant::now());
+        let after = inner.health.judge(before, trial, verdict, now);
+        inner.state = after;
+        let health = inner.health.info(now);
+        drop(inner);
+        match (before, after) {
+            (SkillState::Active, SkillState::Failed) => {
+                let (failures, last) = (health.failures_in_a_row, health.last_failure);
+                let back_off = health.back_off.unwrap_or_default();
+                tracing::warn!(target: "cis_skill", skill = %self.name, failures, last, ?back_off, "the skill is failed");
+            }
+            (SkillState::Failed, SkillState::Active) => {
+                tracing::info!(target: "cis_skill", skill = %self.name, "the skill works again");
+            }
+            _ => {}
+        }
     }
 
     pub(super) fn subscribes(&self, event_type: &str) -> bool {
@@ -157,17 +199,23 @@ impl Slot {
             let inner = self.inner();
             (inner.state, inner.version.clone())
         };
-        let open = matches!(state, SkillState::Active | SkillState::Paused);
+        let open = matches!(state, SkillState::Active | SkillState::Failed | SkillState::Paused);
         open && version.skill.subscriptions().contains(&event_type)
     }
 
     pub(super) fn info(&self) -> SkillInfo {
-        let (state, version, running, queued, counts) = {
+        let (version, standing) = {
             let inner = self.inner();
-            let running = inner.retired.iter().chain([&inner.version]).map(|version| version.flights()).sum();
-            (inner.state, inner.version.clone(), running, inner.queue.len(), inner.counts)
+            let standing = Standing {
+                state: inner.state,
+                health: inner.health.info(Instant::now()),
+                running: inner.retired.iter().chain([&inner.version]).map(|version| version.flights()).sum(),
+                queued: inner.queue.len(),
+                events: inner.counts,
+            };
+            (inner.version.clone(), standing)
         };
-        SkillInfo::new(&version, state, running, queued, counts)
+        SkillInfo::new(&version, standing)
     }
 
     fn illegal(&self, transition: Transition, from: SkillState) -> Error {

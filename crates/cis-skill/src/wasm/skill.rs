@@ -6,11 +6,10 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use cis_wasm_host::{Host, LogLine, SkillScope};
 use cis_wasm_runtime::{LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
-use futures_channel::oneshot;
 
 use crate::manifest::{Manifest, SkillLimits};
 use crate::options::Plan;
-use crate::{Error, ErrorKind, Event, Response, Result, Skill, SkillContext};
+use crate::{Error, Event, Response, Result, Skill, SkillContext};
 
 /// A skill that is a wasm module, loaded and ready. Cheap to clone; clones are the same skill.
 ///
@@ -152,19 +151,7 @@ impl Skill for WasmSkill {
             return Ok(());
         }
         // Guest code may run until its deadline; the caller's executor is not the place for that.
-        let skill = self.clone();
-        let (done, outcome) = oneshot::channel();
-        let spawned = std::thread::Builder::new().name("cis-skill-shutdown".into()).spawn(move || {
-            // Nobody waits any more when this fails; the hook has run all the same.
-            let _ = done.send(skill.shutdown_blocking());
-        });
-        if let Err(error) = spawned {
-            let message = format!("no thread for the skill's shutdown: {error}");
-            return Err(ErrorKind::Internal { message }.into());
-        }
-        let ended =
-            |_| Error::from(ErrorKind::Internal { message: "the skill's shutdown ended without a word".into() });
-        outcome.await.unwrap_or_else(|canceled| Err(ended(canceled)))
+        Ok(self.inner.instance.close().await?)
     }
 
     fn as_wasm(&self) -> Option<&WasmSkill> {
