@@ -36,7 +36,7 @@ pub struct LoadOptions {
     expected_version: Option<VersionReq>,
     limits: SkillLimits,
     deny_ai: bool,
-    read_only_memory: bool,
+    most_memory: Access,
     only_http: Option<Vec<HttpRule>>,
     config: Map<String, Json>,
     activate: bool,
@@ -50,7 +50,7 @@ impl Default for LoadOptions {
             expected_version: None,
             limits: SkillLimits::UNLIMITED,
             deny_ai: false,
-            read_only_memory: false,
+            most_memory: Access::ReadWrite,
             only_http: None,
             config: Map::new(),
             activate: true,
@@ -136,9 +136,15 @@ impl LoadOptions {
         self
     }
 
+    /// No memory, its own or shared, whatever the manifest says.
+    pub fn deny_memory(mut self) -> Self {
+        self.most_memory = Access::None;
+        self
+    }
+
     /// The skill may read the memory that its manifest names, and write none.
     pub fn read_only_memory(mut self) -> Self {
-        self.read_only_memory = true;
+        self.most_memory = self.most_memory.min(Access::Read);
         self
     }
 
@@ -212,10 +218,8 @@ impl LoadOptions {
     fn narrowed(&self, granted: &Grants) -> Grants {
         let mut grants = granted.clone();
         grants.ai &= !self.deny_ai;
-        if self.read_only_memory {
-            grants.memory = grants.memory.min(Access::Read);
-            grants.shared_memory.values_mut().for_each(|access| *access = (*access).min(Access::Read));
-        }
+        let every = std::iter::once(&mut grants.memory).chain(grants.shared_memory.values_mut());
+        every.for_each(|access| *access = (*access).min(self.most_memory));
         if let Some(only) = &self.only_http {
             grants.http.rules = intersection(&grants.http.rules, only);
             grants.secrets.retain(|secret| only.iter().any(|rule| rule.intersection(&secret.rule).is_some()));
@@ -295,6 +299,18 @@ mod tests {
         );
         assert_eq!(grants.http.rules, ["api.example.com".parse().unwrap()]);
         assert_eq!(grants.secrets, []);
+    }
+
+    #[test]
+    fn memory_can_be_taken_away() {
+        let options = || LoadOptions::default().deny_memory();
+        for options in
+            [options(), options().read_only_memory(), LoadOptions::default().read_only_memory().deny_memory()]
+        {
+            let grants = plan(options).scope.grants.clone();
+            assert_eq!(grants.memory, Access::None);
+            assert!(grants.shared_memory.values().all(|access| *access == Access::None));
+        }
     }
 
     #[test]
