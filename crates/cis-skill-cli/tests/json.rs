@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value as Json, json};
 use support::server::{Server, wait_for_close};
-use support::{COMPILERS, Ran, folder, run, skill, wat};
+use support::{COMPILERS, Ran, folder, root, run, skill, wat};
 
 const FIELDS: [&str; 6] = ["skill", "status", "response", "error", "log", "usage"];
 const ERROR: [&str; 3] = ["kind", "fault", "message"];
@@ -47,6 +47,17 @@ fn report(ran: &Ran) -> Json {
 fn has(object: &Json, names: &[&str]) {
     let found: BTreeSet<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
     assert_eq!(found, names.iter().copied().collect(), "{object}");
+}
+
+#[test]
+fn the_readme_shows_the_object_as_it_is() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let shown = readme.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let shown: Json = serde_json::from_str(shown).unwrap();
+    has(&shown, &FIELDS);
+    has(&shown["usage"], &USAGE);
+    has(&shown["log"][0], &LINE);
+    assert!(readme.contains(&format!("`error` is `{{\"{}\"}}`", ERROR.join("\",\""))));
 }
 
 /// Sends an event on each compiler, and gives the one report that all of them made.
