@@ -86,6 +86,11 @@ fn ceilings() {
     )
     .refused("module_too_large", "blocks nested");
     function(&"(drop (i32.const 0))".repeat(100_000)).refused("module_too_large", "bytes in one function");
+    // Small, and a compiler's nightmare: many blocks over many locals.
+    let nightmare = "(if (local.get 9) (then (local.set 7 (i32.const 1))))".repeat(12_000);
+    let nightmare = format!("(func (local {}) {nightmare})", "i32 ".repeat(1_500));
+    guest(&format!("{} {nightmare}", on_event(OK)))
+        .refused("module_too_large", "work for the compiler in one function");
     let locals = format!("(func (local {}))", "i32 ".repeat(10_001));
     guest(&format!("{} {locals}", on_event(OK))).refused("module_too_large", "locals in one function");
     let exports: String = (0..10_001).map(|n| format!("(export \"e{n}\" (memory 0))")).collect();
