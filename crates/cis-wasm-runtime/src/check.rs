@@ -293,7 +293,7 @@ fn within_ceilings(body: &FunctionBody<'_>) -> Result<u64, Error> {
 ///
 /// Fitted to measurements of Cranelift in wasmer 7.4.2, whose time grows with the square of the number of blocks, and with
 /// blocks times locals: 12,000 `if`s take 2.3 s, 15,000 of them over 500 locals 4.1 s, 20,000 small functions 3.5 s. It is
-/// too high for some functions by a factor of four, and for none too low by more than a half.
+/// too high for functions that are mostly branches, by up to sixteen times, and for none too low by more than a half.
 fn compile_work(bytes: u64, blocks: u64, locals: u64) -> u64 {
     150 + bytes + blocks * blocks / 64 + blocks * locals / 4
 }
