@@ -33,7 +33,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
         && words.iter().any(|w| w == "--json")
     {
         let skill = words.get(1).filter(|word| !word.starts_with('-')).cloned().unwrap_or_default();
-        let report = Report { skill, result: Err(Problem::Caller(cli::in_short(error))) };
+        let report = Report { result: Err(Problem::Caller(cli::in_short(error))), ..Report::of(skill) };
         return run::end(&report, true);
     }
     // Nobody is left to be told when this fails.

@@ -7,6 +7,8 @@ use serde_json::{Value as Json, json};
 pub(crate) struct Report {
     /// What the skill is called, or its file where that is not known.
     pub(crate) skill: String,
+    /// What the skill logged while it was loaded, when it was.
+    pub(crate) init_log: Vec<LogLine>,
     pub(crate) result: Result<Response, Problem>,
 }
 
@@ -25,12 +27,19 @@ impl From<Error> for Problem {
 }
 
 impl Report {
-    pub(crate) fn log(&self) -> &[LogLine] {
-        match &self.result {
+    /// A report on which nothing stands yet but what it is about.
+    pub(crate) fn of(skill: String) -> Self {
+        Report { skill, init_log: Vec::new(), result: Ok(Response::empty()) }
+    }
+
+    /// What the skill logged while it was loaded and during the event.
+    pub(crate) fn log(&self) -> impl Iterator<Item = &LogLine> {
+        let later = match &self.result {
             Ok(response) => response.log(),
             Err(Problem::Skill(error)) => error.log(),
             Err(Problem::Caller(_)) => &[],
-        }
+        };
+        self.init_log.iter().chain(later)
     }
 
     pub(crate) fn receipt(&self) -> Option<&Receipt> {
@@ -47,7 +56,7 @@ impl Report {
             Ok(response) => ("ok", body(response), Json::Null),
             Err(problem) => ("error", Json::Null, problem.json()),
         };
-        let log = self.log().iter().map(|line| json!({ "level": line.level.name(), "message": line.message }));
+        let log = self.log().map(|line| json!({ "level": line.level.name(), "message": line.message }));
         json!({
             "skill": self.skill,
             "status": status,

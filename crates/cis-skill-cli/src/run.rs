@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cis_skill::{Event, LoadOptions, Manifest, Response, SkillManager, SkillName, WasmRuntime};
+use cis_skill::{Event, LoadOptions, Manifest, Response, SkillName, WasmRuntime, WasmSkillBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::RunArgs;
@@ -19,9 +19,9 @@ const NAMELESS: &str = "skill";
 
 /// Runs one event and prints what came of it.
 pub(crate) fn run(args: &RunArgs) -> ExitCode {
-    let mut name = args.skill.display().to_string();
-    let result = event(args, &mut name);
-    end(&Report { skill: name, result }, args.json)
+    let mut report = Report::of(args.skill.display().to_string());
+    report.result = event(args, &mut report);
+    end(&report, args.json)
 }
 
 /// Prints a report, and says how the program ends.
@@ -33,29 +33,30 @@ pub(crate) fn end(report: &Report, json: bool) -> ExitCode {
     }
 }
 
-/// Sends the event. `name` becomes the skill's as soon as it is known.
-fn event(args: &RunArgs, name: &mut String) -> Result<Response, Problem> {
+/// Loads the skill and sends it the event. The report gets to know what there is to know before the result.
+fn event(args: &RunArgs, report: &mut Report) -> Result<Response, Problem> {
     let wasm = read(&args.skill, "run").map_err(Problem::Caller)?;
-    // What cannot be read is loaded all the same: loading says what is wrong with it.
-    let manifest = manifest(&wasm).unwrap_or_default();
-    let known_as = manifest.as_ref().map_or_else(|| file_name(&args.skill), |manifest| manifest.name.to_string());
-    if let Some(manifest) = &manifest {
-        known_as.clone_into(name);
-        named_secrets(&args.secret, manifest).map_err(Problem::Caller)?;
-    }
+    let name = match manifest(&wasm) {
+        Ok(manifest) => {
+            let name = manifest.as_ref().map_or_else(|| file_name(&args.skill), |known| known.name.to_string());
+            name.clone_into(&mut report.skill);
+            named_secrets(&args.secret, manifest.as_ref()).map_err(Problem::Caller)?;
+            name
+        }
+        // Loading says what is wrong with it.
+        Err(()) => NAMELESS.into(),
+    };
     let host = host::host(args).map_err(Problem::Caller)?;
     let runtime = WasmRuntime::builder().compiler(args.compiler).build().map_err(cis_skill::Error::from)?;
-    let manager = SkillManager::builder().host(host).runtime(runtime).build()?;
-
     let compiling = spinner(args, &wasm);
-    let loaded = manager.load_wasm(&known_as, &wasm, options(args));
+    let builder = WasmSkillBuilder::new().name(name).wasm_bytes(wasm).host(&host).runtime(&runtime);
+    let loaded = builder.options(options(args)).build();
     compiling.finish_and_clear();
-    loaded?;
-    *name = known_as;
-    let event = Event::new(&args.event, args.data.clone().unwrap_or_default());
-    let response = manager.send_event_blocking(name, event);
-    for (skill, error) in pollster::block_on(manager.shutdown()) {
-        eprintln!("{skill}: while shutting down: {}", print::harmless(&error.to_string()));
+    let skill = loaded?;
+    report.init_log = skill.init_log().to_vec();
+    let response = skill.run(Event::new(&args.event, args.data.clone().unwrap_or_default()));
+    if let Err(error) = skill.shutdown_blocking() {
+        eprintln!("the event is over, but the skill's shutdown: {}", print::harmless(&error.to_string()));
     }
     Ok(response?)
 }
@@ -95,7 +96,7 @@ pub(crate) fn read(path: &Path, command: &str) -> Result<Vec<u8>, String> {
     })
 }
 
-/// The manifest that a module carries. `Err` when there may be one that cannot be read.
+/// The manifest that a module carries. `Err` when the module or its manifest cannot be read.
 fn manifest(wasm: &[u8]) -> Result<Option<Manifest>, ()> {
     let text = cis_wasm_runtime::manifest_section(wasm).map_err(drop)?;
     text.map(|text| text.parse().map_err(drop)).transpose()
@@ -108,8 +109,9 @@ fn file_name(path: &Path) -> String {
 }
 
 /// Refuses secrets that would go nowhere.
-fn named_secrets(given: &[String], manifest: &Manifest) -> Result<(), String> {
-    let named: BTreeSet<&str> = manifest.permissions.secrets.iter().map(|secret| secret.name.as_str()).collect();
+fn named_secrets(given: &[String], manifest: Option<&Manifest>) -> Result<(), String> {
+    let secrets = manifest.into_iter().flat_map(|manifest| &manifest.permissions.secrets);
+    let named: BTreeSet<&str> = secrets.map(|secret| secret.name.as_str()).collect();
     let Some(other) = given.iter().find(|name| !named.contains(name.as_str())) else { return Ok(()) };
     let named: Vec<&str> = named.into_iter().collect();
     let known = if named.is_empty() { "none".into() } else { named.join(", ") };

@@ -158,7 +158,8 @@ fn a_skill_that_cannot_be_loaded() {
     let cut = file("cut.wasm", &whole[..whole.len() / 2]);
     fails(&cut, "cut", &event, "invalid_module", "guest", "unexpected end");
     let unknown = wat(&folder, "unknown", r#"(module (import "wasi" "fd_write" (func)) (memory (export "memory") 1))"#);
-    fails(&unknown, "unknown", &event, "unknown_import", "guest", "`wasi.fd_write`");
+    let report = fails(&unknown, "unknown", &event, "unknown_import", "guest", "`wasi.fd_write`");
+    assert_eq!(report["skill"], "unknown", "a module without a manifest goes by its file's name");
     let manifest = wat(&folder, "bad", r#"(module (@custom "cis.skill.manifest" "name = \"bad\"\nversoin = \"1\""))"#);
     fails(
         &manifest,
@@ -182,6 +183,31 @@ fn a_trap() {
         (&json!("small"), &json!([{ "level": "warn", "message": "quoted" }]))
     );
     assert_eq!(report["usage"]["host_calls"], 2);
+}
+
+#[test]
+fn what_is_logged_while_loading() {
+    let folder = folder("json-init");
+    let init = |name: &str, then: &str| {
+        let text = format!(
+            r#"(module
+                (import "env" "host_log" (func $log (param i32 i32 i32)))
+                (memory (export "memory") 1)
+                (data (i32.const 16) "starting")
+                (func (export "skill_init") (result i32)
+                    (call $log (i32.const 0) (i32.const 16) (i32.const 8)) {then})
+                (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64)
+                    (call $log (i32.const 3) (i32.const 16) (i32.const 5)) (i64.const 0)))"#
+        );
+        wat(&folder, name, &text)
+    };
+    let (first, second) =
+        (json!({ "level": "debug", "message": "starting" }), json!({ "level": "error", "message": "start" }));
+    let started = sent(&init("starts", "(i32.const 0)"), "init", &["--event", "x"]);
+    assert_eq!(started["log"], json!([first, second]));
+    let refused = init("refuses", "(i32.const -100)");
+    let report = fails(&refused, "init-refuses", &["--event", "x"], "init_failed", "guest", "skill_init returned -100");
+    assert_eq!(report["log"], json!([first]));
 }
 
 /// The same error on each compiler, after a run of which they made more or less.
