@@ -25,7 +25,7 @@ impl fmt::Display for Manifest {
             writeln!(f, "{name} = {}", limit.min(i64::MAX as u64))?;
         }
         for (name, setting) in self.config.iter() {
-            writeln!(f, "\n[config.{}]", text(name))?;
+            writeln!(f, "\n[config.{}]", key(name))?;
             writeln!(f, "type = {}", text(setting.value_type.name()))?;
             if let Some(default) = &setting.default {
                 writeln!(f, "default = {}", value(default))?;
@@ -74,6 +74,12 @@ fn text(text: &str) -> String {
     toml::Value::from(text).to_string()
 }
 
+/// A key. As a value, a text with line breaks would be written over several lines, which no key may be.
+fn key(name: &str) -> String {
+    let entry = toml::Table::from_iter([(name.to_owned(), toml::Value::Boolean(true))]).to_string();
+    entry.strip_suffix(" = true\n").map_or_else(|| text(name), str::to_owned)
+}
+
 fn texts(texts: &[String]) -> String {
     format!("[{}]", texts.iter().map(|one| text(one)).collect::<Vec<_>>().join(", "))
 }
@@ -92,7 +98,7 @@ fn value(json: &Json) -> String {
         Json::Array(values) => format!("[{}]", values.iter().map(value).collect::<Vec<_>>().join(", ")),
         Json::Object(entries) => {
             let entries: Vec<String> =
-                entries.iter().map(|(key, one)| format!("{} = {}", text(key), value(one))).collect();
+                entries.iter().map(|(name, one)| format!("{} = {}", key(name), value(one))).collect();
             format!("{{ {} }}", entries.join(", "))
         }
     }

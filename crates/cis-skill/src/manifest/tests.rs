@@ -105,7 +105,8 @@ fn name_and_version_are_enough() {
 
 #[test]
 fn what_is_shown_parses_back() {
-    for text in [FULL, "name = \"a\"\nversion = \"1.0.0-rc.1+build\""] {
+    let keys = "name = \"a\"\nversion = \"1.0.0\"\n[config.\"a\\nb\"]\ntype = \"object\"\ndefault = { \"c\\n\\\"\" = \"d\\ne\" }";
+    for text in [FULL, "name = \"a\"\nversion = \"1.0.0-rc.1+build\"", keys] {
         let manifest: Manifest = text.parse().unwrap();
         let shown = manifest.to_string();
         assert_eq!(shown.parse::<Manifest>().as_ref(), Ok(&manifest), "{shown}");
