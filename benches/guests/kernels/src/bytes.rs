@@ -19,9 +19,9 @@ fn text(len: usize) -> Vec<u8> {
     text
 }
 
-/// An interpreter at work: squares up to 10,000 in Brainfuck, several times.
+/// An interpreter at work: five loops within each other in Brainfuck, many times.
 pub(crate) fn brainfuck() -> u64 {
-    const PROGRAM: &[u8] = b"++++[>+++++<-]>[<+++++>-]+<+[>[>+>+<<-]++>>[<<+>>-]>>>[-]++>[-]+>>>+[[-]++++++>>>]<<<[[<++++++++<++>>-]+<.<[>----<-]<]<<[>>>>>[>>>[-]+++++++++<[>-<-]+++++++++>[-[<->-]+[<<<]<+>]<<<[-]>>[-]>[-]]<<<<<-]<<<<]";
+    const PROGRAM: &[u8] = b"++++++++[>++++++++[>++++++++[>++++++++[>++++++++[>+.<-]<-]<-]<-]<-]";
     // Where each bracket's other one is.
     let mut other = vec![0; PROGRAM.len()];
     let mut open = Vec::new();
@@ -37,7 +37,7 @@ pub(crate) fn brainfuck() -> u64 {
         }
     }
     let mut sum: u64 = 0;
-    for _ in 0..4 {
+    for _ in 0..3 {
         let mut tape = [0_u8; 4096];
         let (mut head, mut at, mut steps) = (64_usize, 0, 0_u32);
         while at < PROGRAM.len() && steps < 1_000_000 {

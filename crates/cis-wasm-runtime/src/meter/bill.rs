@@ -6,6 +6,7 @@
 //! - one that the host calls pays for itself, since nobody else does;
 //! - one whose entry is dear pays for itself, so that callers do not pay much for what they rarely do;
 //! - of functions whose entries call each other in a circle, one pays for itself;
+//! - one that is called right before `unreachable` pays for itself: its callers do not expect to make that call;
 //! - one that calls through a table at its entry pays for itself. Whoever calls through a table pays for the dearest prepaid
 //!   function that may be meant.
 //!
@@ -16,10 +17,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wasmparser::FuncType;
 
-use super::plan::{Group, Plan};
+use super::plan::{Group, Plan, QuietLoop};
 
 /// The dearest entry that a caller pays for.
-const DEAREST_PREPAID: u32 = 128;
+const DEAREST_PREPAID: u32 = 64;
 
 /// What the bill needs to know of a module.
 pub(super) struct Module<'m> {
@@ -46,10 +47,12 @@ pub(super) enum Counter {
 }
 
 /// One payment: before the instruction of this index, this much.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Payment {
     pub before: usize,
     pub cost: u32,
+    /// The loop at whose head it is made at every turn, when that is a quiet one.
+    pub heads: Option<QuietLoop>,
 }
 
 /// What one function pays.
@@ -79,8 +82,9 @@ impl Bills {
             .map(|(function, plan)| {
                 let skipped = usize::from(prepaid[function].is_some());
                 let groups = plan.groups.iter().skip(skipped);
-                let payments =
-                    groups.map(|group| (Payment { before: group.before, cost: dues.of(group) }, group.depth));
+                let payments = groups.map(|group| {
+                    (Payment { before: group.before, cost: dues.of(group), heads: group.heads.clone() }, group.depth)
+                });
                 payments.filter(|(payment, _)| payment.cost > 0).collect()
             })
             .collect();
@@ -139,6 +143,7 @@ fn prepaid(module: &Module<'_>, plans: &[Plan]) -> Vec<Option<u32>> {
         InCircle,
         Done,
     }
+    let last: BTreeSet<u32> = plans.iter().flat_map(|plan| &plan.last_calls).copied().collect();
     let mut marks = vec![Mark::New; plans.len()];
     let mut found: Vec<Option<u32>> = vec![None; plans.len()];
     // Depth first, with a stack of our own: a module may nest calls deeper than ours goes.
@@ -170,6 +175,7 @@ fn prepaid(module: &Module<'_>, plans: &[Plan]) -> Vec<Option<u32>> {
                     let index = function as u32 + module.imported;
                     let by_itself = marks[function] == Mark::InCircle
                         || module.called_by_host.contains(&index)
+                        || last.contains(&index)
                         || !entry.indirect.is_empty()
                         || cost > DEAREST_PREPAID;
                     found[function] = (!by_itself).then_some(cost);
@@ -196,6 +202,8 @@ fn through_tables<'m>(module: &'m Module<'m>, prepaid: &[Option<u32>]) -> BTreeM
 }
 
 /// Finds the functions that leave the counter alone, with all they call.
+///
+/// A call right before `unreachable` does not count: whatever it does to the counter, the run ends there.
 fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u32)>]) -> Vec<bool> {
     let mut touching = vec![false; plans.len()];
     let mut callers: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];

@@ -11,9 +11,9 @@
 //! - **The count is a function of the run.** It is made of WebAssembly instructions, not of machine code or time, so it is
 //!   the same on every compiler.
 //! - **The counter is in its global whenever the host looks**: across every call that may lead to the host, and at every
-//!   exit. A trap in the middle of a function leaves it as it was at the last of these, which is the same everywhere too.
-//! - **The guest cannot reach the counter.** It is the last global, and no instruction of the guest's was validated with
-//!   so many globals.
+//!   exit. A run that ends in a trap is counted as far as the last of these, less than a slice short, and the same everywhere too.
+//! - **The guest cannot reach the counter.** It and what else is added are the last globals, and no
+//!   instruction of the guest's was validated with so many globals.
 
 mod bill;
 mod plan;

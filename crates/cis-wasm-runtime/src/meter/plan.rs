@@ -11,6 +11,8 @@
 //! - behind the `end` of a block that is branched to, and at `else`, the group goes on only when it is still the one in
 //!   which the block was opened. Every branch to that place then comes from inside a block that the group paid for.
 
+use std::collections::BTreeMap;
+
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
 /// The cost at which a group ends at the next branching.
@@ -29,7 +31,20 @@ pub(super) struct Group {
     pub indirect: Vec<u32>,
     /// In how many loops the group is.
     pub depth: u32,
+    /// The loop, when the group stands at the head of one that has been read to its end and calls nobody.
+    pub heads: Option<QuietLoop>,
 }
+
+/// A loop that calls nobody but to end the run, not even for an operation over a length, with all loops in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct QuietLoop {
+    /// The locals that a turn takes over from the one before, in order: those of which it reads before it writes them, as
+    /// the code stands. A guess is enough, because nothing depends on it but speed.
+    pub locals: Vec<u32>,
+}
+
+/// A quiet loop with more locals than this is one like any other.
+const MOST_QUIET_LOCALS: usize = 64;
 
 /// A function's groups, in order of their places. There is always one at its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,6 +54,9 @@ pub(super) struct Plan {
     pub bulk: Vec<u32>,
     /// Branches that may leave the function, by the loops they are in.
     pub exits: Vec<u32>,
+    /// Functions that are called right before `unreachable`: how a compiler writes a panic. It is nobody's to pay for such
+    /// a call beforehand, and no loop is slower for one.
+    pub last_calls: Vec<u32>,
 }
 
 /// What an instruction costs. Those that only give structure cost nothing.
@@ -79,6 +97,60 @@ struct Frame {
     target: bool,
     /// Whether it was opened in code that cannot be reached.
     dead: bool,
+    /// What is in it.
+    content: Content,
+    /// The group at its head, if it is a loop.
+    head: Option<usize>,
+}
+
+impl Frame {
+    fn opened(opened: Opened, group: usize, dead: bool) -> Self {
+        Frame { opened, group, target: false, dead, content: Content::default(), head: None }
+    }
+}
+
+/// What a block has in it, as far as loops want to know.
+#[derive(Default)]
+struct Content {
+    /// Locals, and whether they are read first.
+    locals: BTreeMap<u32, bool>,
+    /// Whether a loop with this in it is not a quiet one.
+    loud: bool,
+}
+
+impl Content {
+    fn note(&mut self, operator: &Operator<'_>, last: bool) {
+        match operator {
+            Operator::LocalGet { local_index } => {
+                self.locals.entry(*local_index).or_insert(true);
+            }
+            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
+                self.locals.entry(*local_index).or_insert(false);
+            }
+            Operator::Call { .. } if last => {}
+            Operator::Call { .. } | Operator::CallIndirect { .. } => self.loud = true,
+            operator => self.loud |= is_bulk(operator),
+        }
+        self.bound();
+    }
+
+    fn join(&mut self, inner: Content) {
+        self.loud |= inner.loud;
+        if !self.loud {
+            for (local, read) in inner.locals {
+                self.locals.entry(local).or_insert(read);
+            }
+        }
+        self.bound();
+    }
+
+    /// Keeps no more of a loop than it may turn out to need.
+    fn bound(&mut self) {
+        self.loud |= self.locals.len() > MOST_QUIET_LOCALS;
+        if self.loud {
+            self.locals.clear();
+        }
+    }
 }
 
 struct Planner {
@@ -96,14 +168,16 @@ impl Plan {
     /// Plans a function.
     pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self, BinaryReaderError> {
         let mut planner = Planner {
-            plan: Plan { groups: vec![Group::default()], bulk: Vec::new(), exits: Vec::new() },
+            plan: Plan { groups: vec![Group::default()], bulk: Vec::new(), exits: Vec::new(), last_calls: Vec::new() },
             group: 0,
-            frames: vec![Frame { opened: Opened::Block, group: 0, target: false, dead: false }],
+            frames: vec![Frame::opened(Opened::Block, 0, false)],
             depth: 0,
             dead: false,
         };
-        for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
-            planner.step(index, &operator?);
+        let mut operators = body.get_operators_reader()?.into_iter().enumerate().peekable();
+        while let Some((index, operator)) = operators.next() {
+            let last = matches!(operators.peek(), Some((_, Ok(Operator::Unreachable))));
+            planner.step(index, &operator?, last);
         }
         // Groups are numbered as they begin, so the list is in order.
         debug_assert!(planner.plan.groups.is_sorted_by_key(|group| group.before));
@@ -112,16 +186,20 @@ impl Plan {
 }
 
 impl Planner {
-    fn step(&mut self, index: usize, operator: &Operator<'_>) {
+    fn step(&mut self, index: usize, operator: &Operator<'_>, last: bool) {
         if !self.dead {
             let group = &mut self.plan.groups[self.group];
             group.cost = group.cost.saturating_add(cost(operator));
             match operator {
+                Operator::Call { function_index } if last => self.plan.last_calls.push(*function_index),
                 Operator::Call { function_index } => group.calls.push(*function_index),
                 Operator::CallIndirect { type_index, .. } => group.indirect.push(*type_index),
                 operator if is_bulk(operator) => self.plan.bulk.push(self.depth),
                 _ => {}
             }
+        }
+        if let Some(frame) = self.frames.last_mut() {
+            frame.content.note(operator, last);
         }
         let next = index + 1;
         match operator {
@@ -133,6 +211,9 @@ impl Planner {
             Operator::Loop { .. } => {
                 self.open(Opened::Loop);
                 self.begin(next);
+                if let Some(frame) = self.frames.last_mut().filter(|frame| !frame.dead) {
+                    frame.head = Some(self.group);
+                }
             }
             Operator::Else => self.middle(next),
             Operator::End => self.close(next),
@@ -175,7 +256,7 @@ impl Planner {
 
     fn open(&mut self, opened: Opened) {
         self.depth += u32::from(opened == Opened::Loop);
-        self.frames.push(Frame { opened, group: self.group, target: false, dead: self.dead });
+        self.frames.push(Frame::opened(opened, self.group, self.dead));
     }
 
     fn branch_to(&mut self, depth: u32) {
@@ -205,7 +286,15 @@ impl Planner {
     }
 
     fn close(&mut self, next: usize) {
-        let Some(frame) = self.frames.pop() else { return };
+        let Some(mut frame) = self.frames.pop() else { return };
+        let content = std::mem::take(&mut frame.content);
+        if let Some(head) = frame.head.filter(|_| !content.loud) {
+            let locals = content.locals.iter().filter(|(_, read)| **read).map(|(local, _)| *local).collect();
+            self.plan.groups[head].heads = Some(QuietLoop { locals });
+        }
+        if let Some(outer) = self.frames.last_mut() {
+            outer.content.join(content);
+        }
         self.depth -= u32::from(frame.opened == Opened::Loop);
         if frame.dead {
             // Nothing in it was reached, so no group began in it.
@@ -288,6 +377,23 @@ mod tests {
         check(&format!("block {long} local.get 0 br_if 0 {long} end local.get 0 drop"), "0:66 67:64 132:2");
         // A block that nobody branches to is run through: nothing begins behind it.
         check(&format!("block {long} local.get 0 if nop end {long} end local.get 0 drop"), "0:66 69:66");
+    }
+
+    #[test]
+    fn quiet_loops_know_their_locals() {
+        let wasm = wat::parse_str(
+            "(module (func $f (param i32 i32 i32) (local i64)
+                (loop local.get 0 br_if 0 (loop (local.set 3 (i64.const 1)) (drop (local.get 3)) local.get 0 br_if 0))
+                (loop local.get 1 br_if 0 local.get 2 local.get 2 local.get 2 call $f)
+                (loop local.get 1 br_if 0 (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))) (memory 1))",
+        );
+        let wasm = wasm.unwrap();
+        let plan = Parser::new(0).parse_all(&wasm).find_map(|payload| match payload.unwrap() {
+            Payload::CodeSectionEntry(body) => Some(Plan::of(&body).unwrap()),
+            _ => None,
+        });
+        let loops: Vec<_> = plan.unwrap().groups.into_iter().filter_map(|group| group.heads).collect();
+        assert_eq!(loops.iter().map(|quiet| &quiet.locals[..]).collect::<Vec<_>>(), [&[0][..], &[0]]);
     }
 
     #[test]

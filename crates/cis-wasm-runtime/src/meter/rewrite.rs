@@ -13,7 +13,7 @@ use wasmparser::{
 };
 
 use super::bill::{Bill, Bills, Counter, Module, Payment};
-use super::plan::Plan;
+use super::plan::{Plan, QuietLoop};
 use crate::error::{Error, ErrorKind};
 
 /// Where the functions that metering adds are imported from. The check refuses a guest's own import from here.
@@ -200,6 +200,7 @@ impl<'a> Parts<'a> {
         let mut code = CodeSection::new();
         let mut code_index = 0;
         let bills = self.bills();
+        let mut slots = Slots { first: self.fuel_global() + 1, types: Vec::new() };
         for payload in &self.payloads {
             match payload {
                 Payload::TypeSection(section) => moved.parse_type_section(&mut types, section.clone())?,
@@ -214,7 +215,7 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
-                    code.function(&self.function(&mut moved, bills.as_ref(), code_index, body)?);
+                    code.function(&self.function(&mut moved, bills.as_ref(), &mut slots, code_index, body)?);
                     code_index += 1;
                 }
                 Payload::CustomSection(section) => {
@@ -229,6 +230,17 @@ impl<'a> Parts<'a> {
         imports.import(METER_MODULE, REFUEL, EntityType::Function(self.refuel_type()));
         let counter = GlobalType { val_type: ValType::I64, mutable: true, shared: false };
         globals.global(counter, &wasm_encoder::ConstExpr::i64_const(0));
+        for val_type in slots.types {
+            let zero = match val_type {
+                ValType::I32 => wasm_encoder::ConstExpr::i32_const(0),
+                ValType::I64 => wasm_encoder::ConstExpr::i64_const(0),
+                ValType::F32 => wasm_encoder::ConstExpr::f32_const(0.0.into()),
+                ValType::F64 => wasm_encoder::ConstExpr::f64_const(0.0.into()),
+                ValType::V128 => wasm_encoder::ConstExpr::v128_const(0),
+                ValType::Ref(ty) => wasm_encoder::ConstExpr::ref_null(ty.heap_type),
+            };
+            globals.global(GlobalType { val_type, mutable: true, shared: false }, &zero);
+        }
         exports.export(FUEL_GLOBAL, ExportKind::Global, self.fuel_global());
         if let Some(start) = self.start {
             exports.export(START, ExportKind::Func, moved.function_index(start)?);
@@ -287,6 +299,13 @@ impl<'a> Parts<'a> {
         self.payloads.iter().try_for_each(|payload| emit(payload, module))
     }
 
+    fn has_params(&self, block_type: wasmparser::BlockType) -> bool {
+        match block_type {
+            wasmparser::BlockType::FuncType(ty) => self.types.get(ty as usize).is_none_or(|ty| !ty.params().is_empty()),
+            _ => false,
+        }
+    }
+
     /// What each function pays, if any does.
     fn bills(&self) -> Option<Bills> {
         let module = Module {
@@ -304,17 +323,21 @@ impl<'a> Parts<'a> {
         &self,
         moved: &mut Moved,
         bills: Option<&Bills>,
+        slots: &mut Slots,
         index: usize,
         body: &FunctionBody<'_>,
     ) -> Result_<wasm_encoder::Function> {
         let ty = self.function_types.get(index).and_then(|ty| self.types.get(*ty as usize));
-        let mut first_free = ty.map_or(0, |ty| ty.params().len() as u32);
+        let params = ty.map_or(&[][..], FuncType::params).iter().map(|ty| moved.val_type(*ty));
+        let mut types = params.collect::<Result_<Vec<_>>>()?;
         let mut locals = Vec::new();
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
-            first_free += count;
-            locals.push((count, moved.val_type(ty)?));
+            let ty = moved.val_type(ty)?;
+            types.extend(std::iter::repeat_n(ty, count as usize));
+            locals.push((count, ty));
         }
+        let first_free = types.len() as u32;
         let unpaid = Bill { counter: Counter::Unused, payments: Vec::new() };
         let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
         if bill.counter != Counter::Unused {
@@ -328,7 +351,10 @@ impl<'a> Parts<'a> {
             length: first_free + 1,
             fuel: self.fuel_global(),
             refuel: self.refuel_function(),
-            depth: 0,
+            types: &types,
+            slots,
+            frames: Vec::new(),
+            stretch: None,
         };
         out.take_counter();
         let mut due = bill.payments.iter().peekable();
@@ -337,13 +363,25 @@ impl<'a> Parts<'a> {
                 out.pay(*cost);
             }
             let operator = operator?;
+            if let Operator::Loop { blockty } = operator
+                && !self.has_params(blockty)
+                && let Some(Payment { cost, heads: Some(quiet), .. }) =
+                    due.next_if(|payment| payment.before == index + 1 && payment.heads.is_some())
+            {
+                out.open_quiet_loop(moved.block_type(blockty)?, *cost, quiet);
+                continue;
+            }
             let touches = match &operator {
                 Operator::Call { function_index } => bills.is_some_and(|bills| bills.touches(*function_index)),
                 Operator::CallIndirect { .. } => true,
                 _ => false,
             };
             out.before(&operator, touches);
-            out.function.instruction(&moved.instruction(operator)?);
+            let ends = matches!(operator, Operator::End);
+            out.copy(operator, moved)?;
+            if ends {
+                out.end_stretch();
+            }
             if touches {
                 out.take_counter();
             }
@@ -353,7 +391,7 @@ impl<'a> Parts<'a> {
 }
 
 /// A function being written.
-struct Metered {
+struct Metered<'a> {
     function: wasm_encoder::Function,
     counter: Counter,
     /// A local of its own: the counter, or its new value.
@@ -362,29 +400,161 @@ struct Metered {
     length: u32,
     fuel: u32,
     refuel: u32,
-    /// How many blocks are open. A branch out of that many leaves the function.
-    depth: u32,
+    /// Type of every local of the guest's.
+    types: &'a [ValType],
+    /// Globals of our own for the locals of quiet loops.
+    slots: &'a mut Slots,
+    /// For each open block, how many loops of ours were opened up to it.
+    frames: Vec<u32>,
+    /// The quiet loop for which alone the counter is in the local, by its place among the frames.
+    stretch: Option<usize>,
 }
 
-impl Metered {
+/// Globals in which a quiet loop's locals are put by for the time of a call for fuel. One set serves all functions, because
+/// that call comes back without running guest code.
+struct Slots {
+    /// Index of the first.
+    first: u32,
+    types: Vec<ValType>,
+}
+
+impl Slots {
+    /// A slot for each of these types, in order: the same type finds the same slots again.
+    fn for_types(&mut self, types: impl Iterator<Item = ValType>) -> Vec<u32> {
+        let mut taken = vec![false; self.types.len()];
+        let mut slots = Vec::new();
+        for ty in types {
+            let free = (0..self.types.len()).find(|slot| self.types[*slot] == ty && !taken[*slot]);
+            let slot = free.unwrap_or_else(|| {
+                self.types.push(ty);
+                taken.push(false);
+                self.types.len() - 1
+            });
+            taken[slot] = true;
+            slots.push(self.first + slot as u32);
+        }
+        slots
+    }
+}
+
+impl Metered<'_> {
     /// What has to be done before an instruction. `touches` says whether it is a call that may change the counter.
     fn before(&mut self, operator: &Operator<'_>, touches: bool) {
         match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.depth += 1,
-            Operator::End if self.depth == 0 => self.put_counter(),
-            Operator::End => self.depth -= 1,
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.frames.push(self.added()),
+            Operator::End => match self.frames.pop() {
+                None => self.put_counter(),
+                Some(through) if through > self.added() => {
+                    self.function.instruction(&Instruction::End);
+                }
+                Some(_) => {}
+            },
             Operator::Return | Operator::Unreachable => self.put_counter(),
-            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } if *relative_depth == self.depth => {
+            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } if self.leaves(*relative_depth) => {
                 self.put_counter();
             }
             Operator::BrTable { targets }
-                if targets.targets().flatten().chain([targets.default()]).any(|target| target == self.depth) =>
+                if targets.targets().flatten().chain([targets.default()]).any(|target| self.leaves(target)) =>
             {
                 self.put_counter();
             }
             _ if touches => self.put_counter(),
             operator => self.pay_by_length(operator),
         }
+    }
+
+    /// Copies an instruction. Branches lead to where they led before.
+    fn copy(&mut self, operator: Operator<'_>, moved: &mut Moved) -> Result_<()> {
+        let instruction = match operator {
+            Operator::Br { relative_depth } => Instruction::Br(self.label(relative_depth)),
+            Operator::BrIf { relative_depth } => Instruction::BrIf(self.label(relative_depth)),
+            Operator::BrTable { targets } => {
+                let labels = targets.targets().map(|target| Ok(self.label(target?))).collect::<Result_<Vec<_>>>()?;
+                Instruction::BrTable(labels.into(), self.label(targets.default()))
+            }
+            operator => moved.instruction(operator)?,
+        };
+        self.function.instruction(&instruction);
+        Ok(())
+    }
+
+    /// How many loops of ours are open.
+    fn added(&self) -> u32 {
+        self.frames.last().copied().unwrap_or(0)
+    }
+
+    /// Whether a branch of the guest's to this depth leaves where the counter is in the local.
+    fn leaves(&self, depth: u32) -> bool {
+        depth as usize >= self.frames.len() - self.stretch.unwrap_or(0)
+    }
+
+    /// Puts the counter back behind a quiet loop for which alone it was in the local.
+    fn end_stretch(&mut self) {
+        if self.stretch == Some(self.frames.len()) {
+            self.put_counter();
+            self.counter = Counter::Global;
+            self.stretch = None;
+        }
+    }
+
+    /// The guest's branch depth, counting the loops of ours that it leads out of.
+    fn label(&self, depth: u32) -> u32 {
+        let target = self.frames.len().checked_sub(1 + depth as usize);
+        let through = target.and_then(|target| self.frames.get(target)).copied().unwrap_or(0);
+        depth + self.added() - through
+    }
+
+    /// Opens a quiet loop that pays at every turn.
+    ///
+    /// A call for fuel in the loop would cost the loop even though it is rarely made: a jump over it at every turn, and
+    /// all that lives across it in registers that calls preserve. So there is a loop around the loop. When the counter
+    /// falls below zero, the turn goes back there, puts the loop's locals by, gets the next slice, takes its payment back,
+    /// and begins again. For the compiler, nothing that the inner loop works with lives across a call then.
+    fn open_quiet_loop(&mut self, block_type: BlockType, cost: u32, quiet: &QuietLoop) {
+        let plain = |ty: &ValType| !matches!(ty, ValType::Ref(_));
+        let locals: Vec<(u32, ValType)> = quiet
+            .locals
+            .iter()
+            .filter_map(|local| Some((*local, *self.types.get(*local as usize)?)))
+            .filter(|(_, ty)| plain(ty))
+            .collect();
+        let slots = self.slots.for_types(locals.iter().map(|(_, ty)| *ty));
+        if self.counter == Counter::Global {
+            self.counter = Counter::Local;
+            self.stretch = Some(self.frames.len());
+            self.take_counter();
+        }
+        let put_by: Vec<(u32, u32)> = locals.iter().map(|(local, _)| *local).zip(slots).collect();
+
+        self.function.instruction(&Instruction::Loop(block_type));
+        self.read();
+        self.below_zero();
+        self.function.instruction(&Instruction::If(BlockType::Empty));
+        for (local, slot) in &put_by {
+            self.function.instruction(&Instruction::LocalGet(*local)).instruction(&Instruction::GlobalSet(*slot));
+        }
+        self.put_counter();
+        self.function.instruction(&Instruction::Call(self.refuel));
+        self.take_counter();
+        for (local, slot) in &put_by {
+            self.function.instruction(&Instruction::GlobalGet(*slot)).instruction(&Instruction::LocalSet(*local));
+        }
+        self.read();
+        self.function
+            .instruction(&Instruction::I64Const(i64::from(cost)))
+            .instruction(&Instruction::I64Add)
+            .instruction(&Instruction::LocalSet(self.left))
+            .instruction(&Instruction::End);
+
+        self.function.instruction(&Instruction::Loop(block_type));
+        self.subtract(cost);
+        self.below_zero();
+        self.function.instruction(&Instruction::BrIf(1));
+        self.frames.push(self.added() + 1);
+    }
+
+    fn below_zero(&mut self) {
+        self.function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::I64LtS);
     }
 
     /// Takes the counter out of its global, where it is kept in a local.
@@ -435,10 +605,8 @@ impl Metered {
 
     /// Asks for more when the counter's value, on the stack, is below zero.
     fn settle(&mut self) {
-        self.function
-            .instruction(&Instruction::I64Const(0))
-            .instruction(&Instruction::I64LtS)
-            .instruction(&Instruction::If(BlockType::Empty));
+        self.below_zero();
+        self.function.instruction(&Instruction::If(BlockType::Empty));
         self.put_counter();
         self.function.instruction(&Instruction::Call(self.refuel));
         self.take_counter();
