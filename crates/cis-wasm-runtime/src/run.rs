@@ -112,6 +112,13 @@ enum Slot {
     Closed,
 }
 
+/// What an event finds when it is its turn.
+enum Place<'s> {
+    /// What `skill_init` was answered at load.
+    Fresh(&'s Arc<[JournalEntry]>),
+    Kept(MutexGuard<'s, Slot>),
+}
+
 /// What waits for the one instance, in order.
 #[derive(Default)]
 struct Queue {
@@ -257,13 +264,18 @@ impl Skill {
 
     /// Handles an event, from its arrival on a thread to its outcome.
     fn handle(&self, event_type: &str, data: &[u8], cancel: Cancel, on: Thread) -> Outcome {
+        // First, because an event's time begins with its turn.
+        let place = match &self.state {
+            StateOf::Fresh { init } => Place::Fresh(init),
+            StateOf::Kept(kept) => Place::Kept(self.slot(kept, on)),
+        };
         let running = self.running(&cancel, on);
         let deadline = running.clock.deadline;
         let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
-        let (result, ran) = match (handled, &self.state) {
+        let (result, ran) = match (handled, place) {
             (Err(error), _) => (Err(error), None),
-            (Ok(()), StateOf::Fresh { init }) => self.handle_fresh(init, event_type, data, running),
-            (Ok(()), StateOf::Kept(kept)) => self.handle_kept(kept, event_type, data, running),
+            (Ok(()), Place::Fresh(init)) => self.handle_fresh(init, event_type, data, running, on),
+            (Ok(()), Place::Kept(slot)) => self.handle_kept(slot, event_type, data, running, on),
         };
         let ran = ran.unwrap_or_else(|| self.nothing_ran());
         let receipt = Receipt {
@@ -282,6 +294,7 @@ impl Skill {
         event_type: &str,
         data: &[u8],
         running: Running,
+        on: Thread,
     ) -> (Result<Bytes, Error>, Option<Ran>) {
         let mut live = match Live::new(&self.program) {
             Ok(live) => live,
@@ -289,7 +302,7 @@ impl Skill {
         };
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
-            let mut again = self.program.running(&running.clock, &self.runtime, Thread::Lent);
+            let mut again = self.program.running(&running.clock, &self.runtime, on);
             again.context.journal = Journal::Replay { entries: init.clone(), next: 0 };
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), Some(ran));
@@ -301,12 +314,12 @@ impl Skill {
 
     fn handle_kept(
         &self,
-        kept: &Kept,
+        mut slot: MutexGuard<'_, Slot>,
         event_type: &str,
         data: &[u8],
         running: Running,
+        on: Thread,
     ) -> (Result<Bytes, Error>, Option<Ran>) {
-        let mut slot = kept.instance();
         // Out of its slot while guest code runs: whatever happens, only an instance in a known state goes back.
         let mut live = match std::mem::replace(&mut *slot, Slot::Empty) {
             Slot::Ready(live) => live,
@@ -319,7 +332,7 @@ impl Skill {
                     Ok(live) => Box::new(live),
                     Err(error) => return (Err(error), None),
                 };
-                let starting = self.program.running(&running.clock, &self.runtime, Thread::Lent);
+                let starting = self.program.running(&running.clock, &self.runtime, on);
                 if let (Err(error), ran) = live.start_up(starting) {
                     return (Err(error), Some(ran));
                 }
@@ -337,10 +350,21 @@ impl Skill {
         (result, Some(ran))
     }
 
+    /// The place of a kept skill's instance. Waits while another event has it; a worker that waits gives up its own place
+    /// meanwhile.
+    fn slot<'k>(&self, kept: &'k Kept, on: Thread) -> MutexGuard<'k, Slot> {
+        if let Ok(slot) = kept.instance.try_lock() {
+            return slot;
+        }
+        let _away = matches!(on, Thread::Worker(_)).then(|| self.runtime.workers().wait());
+        // An instance is out of its slot while anything can panic, so the slot is whole.
+        kept.instance.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+
     /// Ends a kept skill.
     fn shut_down(&self, on: Thread) -> Result<(), Error> {
         let StateOf::Kept(kept) = &self.state else { return Ok(()) };
-        let mut slot = kept.instance();
+        let mut slot = self.slot(kept, on);
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         live.shut_down(self.running(&Cancel::default(), on)).0
     }
@@ -424,11 +448,6 @@ impl Skill {
 }
 
 impl Kept {
-    fn instance(&self) -> MutexGuard<'_, Slot> {
-        // An instance is out of its slot while anything can panic, so the slot is whole.
-        self.instance.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -62,6 +62,19 @@ impl AiBackend for SlowAi {
     }
 }
 
+/// Answers its first four prompts, and hangs from then on.
+struct HangsLater(SlowAi);
+
+#[async_trait]
+impl AiBackend for HangsLater {
+    async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        if self.0.begun.load(Ordering::SeqCst) == 4 {
+            return std::future::pending().await;
+        }
+        self.0.chat(request).await
+    }
+}
+
 /// A guest that asks the AI with its event's data and answers with the reply.
 fn asking(ai: &SlowAi) -> Guest {
     let ask = "(call $chat (local.get $data) (local.get $len))";
@@ -190,6 +203,66 @@ fn a_kept_skill_takes_events_in_order() {
         for (index, event) in events.into_iter().enumerate() {
             assert_eq!(block_on(event).result.unwrap()[0], index as u8 + 1);
         }
+    }
+}
+
+#[test]
+fn an_events_time_begins_with_its_turn() {
+    let ai = SlowAi::default();
+    asking(&ai).kept().with(|spec| spec.limits.deadline = Duration::from_millis(200)).loaded(|instance| {
+        thread::scope(|scope| {
+            let hanging: Vec<_> = (0..4).map(|_| scope.spawn(|| instance.run("ask", b"hang"))).collect();
+            let begun = ai.begun.load(Ordering::SeqCst);
+            while ai.begun.load(Ordering::SeqCst) == begun && hanging.iter().all(|event| !event.is_finished()) {
+                thread::yield_now();
+            }
+            // Behind up to four events that take all of their time, on a worker and on lent threads.
+            let behind = instance.handle("ask", Bytes::from("slowly"));
+            let lent: Vec<_> = (0..4).map(|_| scope.spawn(|| instance.run("ask", b"slowly"))).collect();
+            assert_eq!(block_on(behind).result.unwrap(), "slow answer");
+            for event in lent {
+                assert_eq!(event.join().unwrap().result.unwrap(), "slow answer");
+            }
+            for event in hanging {
+                assert_eq!(event.join().unwrap().result.unwrap_err().code(), "deadline_exceeded");
+            }
+        });
+    });
+}
+
+#[test]
+fn a_new_instance_that_does_not_start_leaves_threads_for_the_others() {
+    // Fine at load, and never again: the AI hangs when it is asked a second time.
+    let ai = SlowAi::default();
+    let hanging = module(&format!(
+        r#"(module (import "env" "host_ai_chat" (func $chat (param i32 i32) (result i64)))
+            (func (export "skill_init") (result i32)
+              (drop (call $chat (i32.const 64) (i32.const 6))) (i32.const 0))
+            (data (i32.const 64) "slowly") {})"#,
+        on_event("unreachable")
+    ))
+    .kept()
+    .with(|spec| {
+        spec.scope.grants.ai = true;
+        spec.host = Host::builder().ai(HangsLater(ai.clone())).build();
+        spec.limits.deadline = Duration::from_secs(3_600);
+    });
+    let quick = guest(&on_event("(i32.const 0)"));
+    let runtime = WasmRuntime::builder().workers(1).build().unwrap();
+    let quick = runtime.load(&quick.wasm, quick.spec).unwrap();
+    let hanging: Vec<_> = (0..4).map(|_| runtime.load(&hanging.wasm, hanging.spec.clone()).unwrap()).collect();
+    assert_eq!(ai.begun.load(Ordering::SeqCst), 4);
+    let mut never = Context::from_waker(Waker::noop());
+    let mut starting = Vec::new();
+    for instance in &hanging {
+        assert_eq!(instance.run("trap", b"").result.unwrap_err().code(), "trap_unreachable");
+        starting.push(Box::pin(instance.handle("start", Bytes::new())));
+    }
+    for event in &mut starting {
+        assert!(event.as_mut().poll(&mut never).is_pending());
+    }
+    for _ in 0..20 {
+        assert!(block_on(quick.handle("quick", Bytes::new())).result.is_ok());
     }
 }
 
