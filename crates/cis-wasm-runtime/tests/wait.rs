@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Fault, Host};
+use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Fault, Host, InMemory, Resource};
 use cis_wasm_runtime::{Compiler, Outcome, WasmRuntime};
 use common::{Guest, guest, module, on_event, on_event_packed};
 
@@ -112,7 +112,7 @@ fn a_slow_backend_is_waited_for_on_either_path() {
         assert_eq!(instance.run("ask", b"slowly").result.unwrap(), "slow answer");
         let outcome: Outcome = block_on(instance.handle("ask", Bytes::from("slowly")));
         assert_eq!(outcome.result.unwrap(), "slow answer");
-        assert_eq!(outcome.receipt.ledger.used().of(cis_wasm_host::Resource::AiTokens), 5);
+        assert_eq!(outcome.receipt.ledger.used().of(Resource::AiTokens), 5);
     });
 }
 
@@ -204,6 +204,34 @@ fn a_kept_skill_takes_events_in_order() {
             assert_eq!(block_on(event).result.unwrap()[0], index as u8 + 1);
         }
     }
+}
+
+#[test]
+fn the_deadline_is_looked_at_between_host_calls() {
+    // Every call copies 8 MiB, and a slice of fuel is enough for more than ten thousand of them.
+    let skill = module(&format!(
+        r#"(module (import "env" "host_memory_set" (func $set (param i32 i32 i32 i32) (result i32)))
+            (data (i32.const 0) "key")
+            {})"#,
+        on_event(
+            "(loop $more (drop (call $set (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 0x800000))) (br $more))
+             unreachable"
+        )
+        .replace(r#"(export "memory") 1"#, r#"(export "memory") 129"#)
+    ));
+    let endless = skill.with(|spec| {
+        spec.limits.deadline = Duration::from_millis(10);
+        for resource in [Resource::BytesIn, Resource::HostCalls, Resource::MemoryWrites, Resource::MemoryWriteBytes] {
+            spec.scope.budget = spec.scope.budget.with(resource, u64::MAX);
+        }
+        spec.host = Host::builder().memory(InMemory::new()).build();
+    });
+    endless.loaded(|instance| {
+        let outcome = instance.run("test", b"");
+        let (error, calls) = (outcome.result.unwrap_err(), outcome.receipt.ledger.used().of(Resource::HostCalls));
+        assert_eq!((error.code(), error.fault()), ("deadline_exceeded", Fault::Guest));
+        assert!(calls < 1_000, "{calls} calls of 8 MiB within 10 ms");
+    });
 }
 
 #[test]
