@@ -1,5 +1,7 @@
 //! The AI a skill can ask.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::BackendError;
@@ -25,6 +27,8 @@ pub struct AiReply {
 }
 
 /// Answers prompts.
+///
+/// A call must not block its thread: a poll is not interrupted, and holds the worker it runs on.
 #[async_trait]
 pub trait AiBackend: Send + Sync + 'static {
     /// Answers one prompt.
@@ -33,4 +37,18 @@ pub trait AiBackend: Send + Sync + 'static {
     ///
     /// Says what went wrong and whether it was the network, the endpoint or time.
     async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError>;
+}
+
+#[async_trait]
+impl<B: AiBackend + ?Sized> AiBackend for Arc<B> {
+    async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        (**self).chat(request).await
+    }
+}
+
+#[async_trait]
+impl<B: AiBackend + ?Sized> AiBackend for Box<B> {
+    async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        (**self).chat(request).await
+    }
 }

@@ -96,6 +96,8 @@ pub struct HttpResponse {
 }
 
 /// Sends requests.
+///
+/// A call must not block its thread: a poll is not interrupted, and holds the worker it runs on.
 #[async_trait]
 pub trait HttpBackend: Send + Sync + 'static {
     /// Sends one POST and follows its redirects.
@@ -104,4 +106,18 @@ pub trait HttpBackend: Send + Sync + 'static {
     ///
     /// [`BackendErrorKind::Denied`](crate::BackendErrorKind::Denied) when a rule forbids a hop; otherwise what went wrong.
     async fn post(&self, request: HttpRequest) -> Result<HttpResponse, BackendError>;
+}
+
+#[async_trait]
+impl<B: HttpBackend + ?Sized> HttpBackend for Arc<B> {
+    async fn post(&self, request: HttpRequest) -> Result<HttpResponse, BackendError> {
+        (**self).post(request).await
+    }
+}
+
+#[async_trait]
+impl<B: HttpBackend + ?Sized> HttpBackend for Box<B> {
+    async fn post(&self, request: HttpRequest) -> Result<HttpResponse, BackendError> {
+        (**self).post(request).await
+    }
 }

@@ -1,5 +1,7 @@
 //! Where a skill's memory lives.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 
@@ -63,6 +65,9 @@ impl Default for Quota {
 
 /// Keeps values under keys, in namespaces.
 ///
+/// Events of one skill run at the same time, unless it is kept: each call is atomic, a get and the set that follows it are
+/// not. A call must not block its thread for long: a poll is not interrupted, and holds the worker it runs on.
+///
 /// Keys are UTF-8, 1 to [`cis_wasm_abi::ceilings::KEY`] bytes; values at most [`cis_wasm_abi::ceilings::VALUE`] bytes.
 #[async_trait]
 pub trait MemoryBackend: Send + Sync + 'static {
@@ -95,4 +100,42 @@ pub trait MemoryBackend: Send + Sync + 'static {
     /// [`BackendErrorKind::TooLarge`](crate::BackendErrorKind::TooLarge) when the keys together, each with 4 bytes more,
     /// take more than `max_bytes`, and when the store cannot be read.
     async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError>;
+}
+
+#[async_trait]
+impl<B: MemoryBackend + ?Sized> MemoryBackend for Arc<B> {
+    async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
+        (**self).get(namespace, key).await
+    }
+
+    async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
+        (**self).set(namespace, key, value, quota).await
+    }
+
+    async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
+        (**self).delete(namespace, key).await
+    }
+
+    async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError> {
+        (**self).list(namespace, prefix, max_bytes).await
+    }
+}
+
+#[async_trait]
+impl<B: MemoryBackend + ?Sized> MemoryBackend for Box<B> {
+    async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
+        (**self).get(namespace, key).await
+    }
+
+    async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
+        (**self).set(namespace, key, value, quota).await
+    }
+
+    async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
+        (**self).delete(namespace, key).await
+    }
+
+    async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError> {
+        (**self).list(namespace, prefix, max_bytes).await
+    }
 }
