@@ -26,7 +26,7 @@ fn people_see_sizes_imports_exports_permissions_and_limits() {
         "\n  http_requests = 4\n",
         // Defaults are written out.
         "\n  deadline_ms = 5000\n",
-        "\n  [config.\"url\"]\n",
+        "\n  [config.url]\n",
     ] {
         assert!(seen.contains(line), "{line:?} is not in: {seen}");
     }

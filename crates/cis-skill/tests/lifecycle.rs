@@ -2,9 +2,11 @@
 
 mod common;
 
+use std::future::Future;
+
 use cis_skill::{
-    Error, ErrorKind, Event, FailurePolicy, LoadOptions, Response, Skill, SkillContext, SkillManager, SkillState,
-    async_trait,
+    Error, ErrorKind, Event, FailurePolicy, InMemory, LoadOptions, Response, Skill, SkillContext, SkillManager,
+    SkillState, async_trait,
 };
 use common::{Gate, echo, eventually, load, manager, manager_with, module, on_each_compiler, saying, waiting};
 
@@ -297,7 +299,7 @@ fn shutdown_drains_then_runs_every_hook_and_takes_no_more() {
             assert_eq!(failed, [("bad", "trap_unreachable")]);
         });
         assert!(manager.list().is_empty());
-        assert_code(manager.send_event_blocking("wait", event("b")), "unknown_skill");
+        assert_code(manager.send_event_blocking("wait", event("b")), "shut_down");
     });
 }
 
@@ -347,4 +349,24 @@ fn a_hook_that_fails_or_panics_is_an_error_and_no_more() {
         assert!(matches!(error.kind(), ErrorKind::SkillPanicked { .. }));
         assert!(manager.list().is_empty());
     });
+}
+
+#[test]
+fn events_queued_at_a_manager_that_goes_are_answered() {
+    let manager = SkillManager::new(InMemory::new()).unwrap();
+    manager.load_wasm("echo", &echo(), LoadOptions::default()).unwrap();
+    manager.pause("echo").unwrap();
+    let mut queued = Box::pin(manager.send_event("echo", Event::tick(0)));
+    let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+    assert!(queued.as_mut().poll(&mut context).is_pending());
+    drop(manager);
+    assert_eq!(pollster::block_on(queued).unwrap_err().code(), "shut_down");
+}
+
+#[test]
+fn a_manager_that_was_shut_down_says_so() {
+    let manager = SkillManager::new(InMemory::new()).unwrap();
+    manager.load_wasm("echo", &echo(), LoadOptions::default()).unwrap();
+    assert!(pollster::block_on(manager.shutdown()).is_empty());
+    assert_eq!(pollster::block_on(manager.send_event("echo", Event::tick(0))).unwrap_err().code(), "shut_down");
 }

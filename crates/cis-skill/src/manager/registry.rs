@@ -48,6 +48,9 @@ impl Registry {
         // A text that is no name is nobody's.
         let slot = name.parse().ok().and_then(|name: SkillName| inner.skills.get(&name).cloned());
         slot.ok_or_else(|| {
+            if inner.closed {
+                return ErrorKind::ShutDown.into();
+            }
             let nearest = nearest(name, inner.skills.keys().map(SkillName::as_str));
             let nearest = nearest.and_then(|nearest| nearest.parse().ok());
             Error::from(ErrorKind::UnknownSkill { name: name.chars().take(128).collect(), nearest })
@@ -75,6 +78,15 @@ impl Registry {
     fn inner(&self) -> MutexGuard<'_, Inner> {
         // Nothing panics while it holds the lock, and each change is whole by itself.
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Drop for Registry {
+    /// Nobody can resume a paused skill of a manager that is gone: its queued events are given back.
+    fn drop(&mut self) {
+        for slot in self.inner().skills.values() {
+            slot.give_back_queue();
+        }
     }
 }
 

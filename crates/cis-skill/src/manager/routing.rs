@@ -72,7 +72,7 @@ async fn send(slot: Arc<Slot>, event: Event) -> Result<Response> {
     }
 }
 
-/// Every way out of a queue answers; a ticket that was dropped unanswered is our own mistake, or the manager is gone.
+/// Every way out of a queue answers; a ticket that was dropped unanswered went with the whole manager.
 fn lost() -> Error {
     ErrorKind::ShutDown.into()
 }

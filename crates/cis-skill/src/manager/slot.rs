@@ -112,6 +112,14 @@ impl Slot {
         Ok(())
     }
 
+    /// Answers all queued events that the manager has shut down.
+    pub(super) fn give_back_queue(&self) {
+        let queued = self.inner().queue.take();
+        for queued in queued {
+            queued.refuse(ErrorKind::ShutDown.into());
+        }
+    }
+
     /// The version that takes new events.
     pub(super) fn version(&self) -> Arc<Version> {
         self.inner().version.clone()

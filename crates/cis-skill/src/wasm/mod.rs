@@ -5,7 +5,7 @@ mod skill;
 
 pub use builder::WasmSkillBuilder;
 pub use cis_wasm_runtime::{
-    Compiler, Inspection, Limits, LoadSpec, Outcome, Receipt, RuntimeBuilder, State, WasmInstance, WasmRuntime,
-    inspect, manifest_section,
+    Compiler, Error, ErrorKind, Frame, Inspection, Limits, LoadSpec, Outcome, Receipt, RuntimeBuilder, State, TrapKind,
+    WasmInstance, WasmRuntime, inspect, manifest_section,
 };
 pub use skill::WasmSkill;
