@@ -315,7 +315,12 @@ impl fmt::Display for ErrorKind {
             ErrorKind::ModuleTooLarge { what, has, ceiling } => {
                 write!(f, "the module has {has} {what}, more than the {ceiling} that are accepted")
             }
-            ErrorKind::OutOfFuel { limit } => write!(f, "the event used up its {limit} units of fuel"),
+            ErrorKind::OutOfFuel { limit } => {
+                write!(
+                    f,
+                    "the event used up its {limit} units of fuel; raise `limits.fuel`, or look for a loop without an end"
+                )
+            }
             ErrorKind::OutOfMemory { wanted, limit } => {
                 write!(f, "{wanted} bytes of linear memory are needed, the limit is {limit}")
             }

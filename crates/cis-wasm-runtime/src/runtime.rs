@@ -61,7 +61,8 @@ impl RuntimeBuilder {
     }
 
     /// Wraps all that a worker thread ever does. Backends are polled on workers, so this is where to enter the context of
-    /// the async runtime that they were written for:
+    /// the async runtime that they were written for. It must call what it is given, once. What runs on a thread of the
+    /// caller's own ([`WasmInstance::run`], loading) does not pass here: enter the context there too.
     ///
     /// ```no_run
     /// # struct Handle;

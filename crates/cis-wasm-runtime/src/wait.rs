@@ -54,6 +54,8 @@ pub(crate) fn block_on<F: Future>(
         loop {
             unpark.woken.store(false, Ordering::Relaxed);
             if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+                // A backend that blocks the thread is not interrupted, but its answer comes too late all the same.
+                clock.deadline.left(during)?;
                 return Ok(output);
             }
             if held.is_none() {

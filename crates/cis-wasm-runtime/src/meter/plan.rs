@@ -54,7 +54,7 @@ pub(super) struct Plan {
     pub bulk: Vec<u32>,
     /// Branches that may leave the function, by the loops they are in.
     pub exits: Vec<u32>,
-    /// Functions that are called right before `unreachable`: how a compiler writes a panic. It is nobody's to pay for such
+    /// Functions that are called on the way into an `unreachable`: how a compiler writes a panic. It is nobody's to pay for such
     /// a call beforehand, and no loop is slower for one.
     pub last_calls: Vec<u32>,
 }
@@ -80,6 +80,21 @@ pub(super) fn is_bulk(operator: &Operator<'_>) -> bool {
             | Operator::TableGrow { .. }
             | Operator::TableInit { .. }
     )
+}
+
+/// For each operator, whether nothing but calls and their constants stands between it and an `unreachable`.
+fn lead_to_the_end(operators: &[Operator<'_>]) -> Vec<bool> {
+    let mut last = vec![false; operators.len()];
+    let mut leads = false;
+    for (index, operator) in operators.iter().enumerate().rev() {
+        last[index] = leads;
+        leads = match operator {
+            Operator::Unreachable => true,
+            Operator::Call { .. } | Operator::I32Const { .. } | Operator::I64Const { .. } => leads,
+            _ => false,
+        };
+    }
+    last
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -174,10 +189,10 @@ impl Plan {
             depth: 0,
             dead: false,
         };
-        let mut operators = body.get_operators_reader()?.into_iter().enumerate().peekable();
-        while let Some((index, operator)) = operators.next() {
-            let last = matches!(operators.peek(), Some((_, Ok(Operator::Unreachable))));
-            planner.step(index, &operator?, last);
+        let operators = body.get_operators_reader()?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let last = lead_to_the_end(&operators);
+        for (index, operator) in operators.iter().enumerate() {
+            planner.step(index, operator, last[index]);
         }
         // Groups are numbered as they begin, so the list is in order.
         debug_assert!(planner.plan.groups.is_sorted_by_key(|group| group.before));
