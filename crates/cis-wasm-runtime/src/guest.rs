@@ -52,6 +52,13 @@ pub(crate) struct OnWorker {
     pub long: Option<Away>,
 }
 
+impl OnWorker {
+    /// Lets another thread take this one's place while it waits, unless one does already.
+    pub(crate) fn wait(&self) -> Option<Away> {
+        self.long.is_none().then(|| self.workers.wait(self.skill))
+    }
+}
+
 /// How long a run has a worker to itself. Far longer than nearly all events take, and short for those that wait behind.
 const LONG: Duration = Duration::from_millis(5);
 

@@ -209,9 +209,8 @@ fn perform(
     let memory = env.data().parts()?.memory.clone();
     let call = call(&Arguments { call: name, env: &env.as_mut(), memory });
     let Running { host, context, clock, worker, .. } = env.data_mut().running()?;
-    let workers = worker.as_ref().map(|worker| &*worker.workers);
     match call {
-        Ok(call) => Ok(block_on(host.call(context, call), clock, name, workers)?.map_err(Error::from)?),
+        Ok(call) => Ok(block_on(host.call(context, call), clock, name, worker.as_ref())?.map_err(Error::from)?),
         Err(Unusable::Refused(status, why)) => Ok(host.refuse(context, name, status, why).map_err(Error::from)?),
         Err(Unusable::Stopped(error)) => Err(error.into()),
     }

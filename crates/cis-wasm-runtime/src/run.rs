@@ -356,7 +356,10 @@ impl Skill {
         if let Ok(slot) = kept.instance.try_lock() {
             return slot;
         }
-        let _away = matches!(on, Thread::Worker(_)).then(|| self.runtime.workers().wait());
+        let _away = match on {
+            Thread::Worker(skill) => Some(self.runtime.workers().wait(skill)),
+            Thread::Lent => None,
+        };
         // An instance is out of its slot while anything can panic, so the slot is whole.
         kept.instance.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }

@@ -54,6 +54,9 @@ impl RuntimeBuilder {
 
     /// How many events may wait for backends or run for long at a time, each with a thread of its own, before further ones
     /// have to wait for a worker. 64 where nobody said otherwise.
+    ///
+    /// Half of them is the most that one skill can have. A skill that has nothing running does not have to wait: beyond
+    /// this number there is a thread for one event of each such skill.
     #[must_use]
     pub fn max_held(mut self, max_held: usize) -> Self {
         self.max_held = max_held;

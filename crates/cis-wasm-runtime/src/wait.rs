@@ -10,7 +10,7 @@ use std::thread::{self, Thread};
 
 use crate::clock::Clock;
 use crate::error::Error;
-use crate::worker::Workers;
+use crate::guest::OnWorker;
 
 /// Wakes the thread it was made on.
 struct Unpark {
@@ -38,13 +38,13 @@ thread_local! {
 
 /// Runs a future to its end, to the deadline or to the event's cancellation, whichever comes first.
 ///
-/// A future that is ready at once costs one poll. Otherwise the thread sleeps, and while it does, `workers` may put
-/// another in its place. `during` is named in the error.
+/// A future that is ready at once costs one poll. Otherwise the thread sleeps, and if it is a worker, another may take its
+/// place while it does. `during` is named in the error.
 pub(crate) fn block_on<F: Future>(
     future: F,
     clock: &Clock,
     during: &'static str,
-    workers: Option<&Workers>,
+    worker: Option<&OnWorker>,
 ) -> Result<F::Output, Error> {
     let mut future = pin!(future);
     UNPARK.with(|own| {
@@ -60,7 +60,7 @@ pub(crate) fn block_on<F: Future>(
             }
             if held.is_none() {
                 clock.cancel.wake_on_cancel(waker);
-                held = Some(workers.map(Workers::wait));
+                held = Some(worker.and_then(OnWorker::wait));
             }
             while !unpark.woken.swap(false, Ordering::Acquire) {
                 clock.cancel.check()?;

@@ -4,13 +4,15 @@
 //! is gone and the queue is empty. Nobody joins them, because the last handle may go on one of them.
 //!
 //! Invariants:
-//! - There are at most `active + max_away` threads, and a job waits only while `active` threads that are not *away* have
-//!   work, or while its skill has its share. A thread is away while it waits for a backend, and from when its event has
-//!   run for long; another takes its place then. When it is back, whichever of the two ends its job first is too many and
-//!   goes.
+//! - A thread is *away* while it waits for a backend, and from when its event has run for long; another takes its place
+//!   then. When it is back, whichever of the two ends its job first is too many and goes. So never more than `active`
+//!   threads are at work, and as long as fewer are, no job waits but for its skill's share.
 //! - Skills take turns: however many events one has waiting, each other skill's next one is taken before its second next.
-//! - A skill that has `active` events running for long gets no further thread until one of them ends. So a skill that
-//!   never stops takes its share of the processors and leaves threads for the others.
+//! - A skill's share is `active` events that run for long, and half of `max_away` that are away. So a skill that never
+//!   stops, or whose backend never answers, leaves threads for the others.
+//! - When `max_away` threads are away, those skills that have nothing running still get a thread, for one event each. So
+//!   there are at most `active + max_away` threads and one for each skill, and no skill keeps another from being served,
+//!   however many of them mean to.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -70,8 +72,35 @@ struct Queue {
 #[derive(Default)]
 struct Line {
     waiting: VecDeque<Job>,
-    /// How many of its events have been running for long.
+    /// How many of its jobs threads have taken.
+    running: usize,
+    /// How many of them are away.
+    away: usize,
+    /// How many of those because they have been running for long.
     long: usize,
+}
+
+/// Whose jobs a thread may take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Take {
+    /// Those of a skill that has less than its share.
+    Share {
+        /// The most of a skill's jobs that may run for long.
+        long: usize,
+        /// The most of a skill's jobs that may be away.
+        away: usize,
+    },
+    /// Those of a skill that has nothing running.
+    First,
+}
+
+impl Take {
+    fn allows(self, line: &Line) -> bool {
+        match self {
+            Take::Share { long, away } => line.long < long && line.away < away,
+            Take::First => line.running == 0,
+        }
+    }
 }
 
 impl Queue {
@@ -83,26 +112,35 @@ impl Queue {
         line.waiting.push_back(job);
     }
 
-    /// The next job of a skill that does not have its share.
-    fn pop(&mut self, share: usize) -> Option<Job> {
-        let turn = self.turns.iter().position(|skill| self.skills.get(skill).is_some_and(|line| line.long < share))?;
+    /// The next job that may be taken, and whose it is.
+    fn pop(&mut self, take: Take) -> Option<(SkillId, Job)> {
+        let turn = self.next(take)?;
         let skill = self.turns.remove(turn)?;
         let line = self.skills.get_mut(&skill)?;
-        let job = line.waiting.pop_front();
+        let job = line.waiting.pop_front()?;
+        line.running += 1;
         if !line.waiting.is_empty() {
             self.turns.push_back(skill);
         }
-        self.tidy(skill);
-        job
+        Some((skill, job))
     }
 
-    fn has_next(&self, share: usize) -> bool {
-        self.turns.iter().any(|skill| self.skills.get(skill).is_some_and(|line| line.long < share))
+    /// A job has ended.
+    fn done(&mut self, skill: SkillId) {
+        if let Some(line) = self.skills.get_mut(&skill) {
+            line.running -= 1;
+        }
+        self.tidy(skill);
+    }
+
+    /// The place in `turns` of the next job that may be taken.
+    fn next(&self, take: Take) -> Option<usize> {
+        self.turns.iter().position(|skill| self.skills.get(skill).is_some_and(|line| take.allows(line)))
     }
 
     /// Forgets a skill of which there is nothing to know.
     fn tidy(&mut self, skill: SkillId) {
-        if self.skills.get(&skill).is_some_and(|line| line.waiting.is_empty() && line.long == 0) {
+        if self.skills.get(&skill).is_some_and(|line| line.waiting.is_empty() && line.running == 0 && line.away == 0) {
             self.skills.remove(&skill);
         }
     }
@@ -128,24 +166,24 @@ impl Workers {
         }
     }
 
-    /// Says that this thread waits for a backend, until the guard is dropped.
-    pub(crate) fn wait(&self) -> Away {
-        self.away(None)
+    /// Says that this thread, with an event of this skill, waits for a backend, until the guard is dropped.
+    pub(crate) fn wait(&self, skill: SkillId) -> Away {
+        self.away(skill, false)
     }
 
     /// Says that this thread's event, of this skill, has been running for long, until the guard is dropped.
     pub(crate) fn run_long(&self, skill: SkillId) -> Away {
-        self.away(Some(skill))
+        self.away(skill, true)
     }
 
-    fn away(&self, long: Option<SkillId>) -> Away {
+    fn away(&self, skill: SkillId, long: bool) -> Away {
         let mut state = self.shared.lock();
         state.away += 1;
-        if let Some(skill) = long {
-            state.queue.skills.entry(skill).or_default().long += 1;
-        }
+        let line = state.queue.skills.entry(skill).or_default();
+        line.away += 1;
+        line.long += usize::from(long);
         self.shared.staff(&mut state);
-        Away { shared: self.shared.clone(), long }
+        Away { shared: self.shared.clone(), skill, long }
     }
 }
 
@@ -159,21 +197,21 @@ impl Drop for Workers {
 /// A thread that another may stand in for.
 pub(crate) struct Away {
     shared: Arc<Shared>,
-    long: Option<SkillId>,
+    skill: SkillId,
+    long: bool,
 }
 
 impl Drop for Away {
     fn drop(&mut self) {
         let mut state = self.shared.lock();
         state.away -= 1;
-        if let Some(skill) = self.long {
-            if let Some(line) = state.queue.skills.get_mut(&skill) {
-                line.long -= 1;
-            }
-            state.queue.tidy(skill);
-            // Jobs of this skill may have waited for its share, with nobody else to look at them.
-            self.shared.staff(&mut state);
+        if let Some(line) = state.queue.skills.get_mut(&self.skill) {
+            line.away -= 1;
+            line.long -= usize::from(self.long);
         }
+        state.queue.tidy(self.skill);
+        // Jobs of this skill may have waited for its share, with nobody else to look at them.
+        self.shared.staff(&mut state);
     }
 }
 
@@ -183,19 +221,31 @@ impl Shared {
         self.state.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 
-    /// How many threads there may be now.
+    /// How many threads there may be now, whatever they take.
     fn most(&self, state: &State) -> usize {
         self.active + state.away.min(self.max_away)
     }
 
+    /// What one of so many threads that are not idle may take now, if anything.
+    fn take(&self, state: &State, busy: usize) -> Option<Take> {
+        if busy <= self.most(state) {
+            Some(Take::Share { long: self.active, away: self.active.max(self.max_away / 2) })
+        } else if busy <= self.active + state.away {
+            Some(Take::First)
+        } else {
+            None
+        }
+    }
+
     /// Sees to it that somebody takes the next job, if anybody may.
     fn staff(self: &Arc<Self>, state: &mut State) {
-        if !state.queue.has_next(self.active) {
+        let one_more = state.threads - state.idle + 1;
+        if self.take(state, one_more).and_then(|take| state.queue.next(take)).is_none() {
             return;
         }
         if state.idle > 0 {
             self.wake.notify_one();
-        } else if state.threads < self.most(state) {
+        } else {
             let shared = self.clone();
             let name = format!("cis-worker-{}", state.threads);
             match thread::Builder::new().name(name).spawn(move || shared.serve()) {
@@ -216,14 +266,16 @@ impl Shared {
     fn work(self: &Arc<Self>) {
         let mut state = self.lock();
         loop {
-            // Those that stood in for others are too many when those are back. The others see to the queue.
-            if state.threads > self.most(&state) {
-                break;
-            } else if let Some(job) = state.queue.pop(self.active) {
+            let take = self.take(&state, state.threads - state.idle);
+            if let Some((skill, job)) = take.and_then(|take| state.queue.pop(take)) {
+                // It may have been woken for two jobs.
+                self.staff(&mut state);
                 drop(state);
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 state = self.lock();
-            } else if state.closed {
+                state.queue.done(skill);
+            } else if state.closed || state.threads > self.most(&state) {
+                // Those that stood in for others are too many when those are back.
                 break;
             } else {
                 state.idle += 1;
@@ -241,40 +293,73 @@ mod tests {
 
     use super::*;
 
+    const ANY: Take = Take::Share { long: 2, away: 3 };
+
     /// The order in which jobs of these skills are taken.
-    fn order(queue: &mut Queue, share: usize, said: &mpsc::Receiver<&'static str>) -> Vec<&'static str> {
-        while let Some(job) = queue.pop(share) {
+    fn order(queue: &mut Queue, take: Take, said: &mpsc::Receiver<&'static str>) -> Vec<&'static str> {
+        while let Some((_, job)) = queue.pop(take) {
             job();
         }
         said.try_iter().collect()
     }
 
-    #[test]
-    fn skills_take_turns() {
+    /// A queue with these jobs, which say their names.
+    fn queue(jobs: &[(SkillId, &'static str)]) -> (Queue, mpsc::Receiver<&'static str>) {
         let (say, said) = mpsc::channel();
-        let (busy, calm) = (SkillId::next(), SkillId::next());
         let mut queue = Queue::default();
-        for (skill, name) in [(busy, "b1"), (busy, "b2"), (busy, "b3"), (calm, "c1"), (calm, "c2")] {
+        for (skill, name) in jobs.iter().copied() {
             let say = say.clone();
             queue.push(skill, Box::new(move || say.send(name).unwrap()));
         }
-        assert_eq!(order(&mut queue, 1, &said), ["b1", "c1", "b2", "c2", "b3"]);
+        (queue, said)
+    }
+
+    #[test]
+    fn skills_take_turns() {
+        let (busy, calm) = (SkillId::next(), SkillId::next());
+        let (mut queue, said) = queue(&[(busy, "b1"), (busy, "b2"), (busy, "b3"), (calm, "c1"), (calm, "c2")]);
+        assert_eq!(order(&mut queue, ANY, &said), ["b1", "c1", "b2", "c2", "b3"]);
+        for skill in [busy, busy, busy, calm, calm] {
+            queue.done(skill);
+        }
         assert!(queue.skills.is_empty() && queue.turns.is_empty());
     }
 
     #[test]
-    fn a_skill_with_its_share_of_long_events_waits() {
-        let (say, said) = mpsc::channel();
+    fn a_skill_with_its_share_of_threads_waits() {
         let (busy, calm) = (SkillId::next(), SkillId::next());
-        let mut queue = Queue::default();
-        for (skill, name) in [(busy, "b1"), (calm, "c1")] {
-            let say = say.clone();
-            queue.push(skill, Box::new(move || say.send(name).unwrap()));
+        for (long, away) in [(2, 2), (0, 3)] {
+            let (mut queue, said) = queue(&[(busy, "b1"), (calm, "c1")]);
+            let line = queue.skills.get_mut(&busy).unwrap();
+            (line.running, line.long, line.away) = (3, long, away);
+            assert_eq!(order(&mut queue, ANY, &said), ["c1"]);
+            assert_eq!(queue.next(ANY), None);
+            let line = queue.skills.get_mut(&busy).unwrap();
+            (line.long, line.away) = (long.min(1), away - 1);
+            assert_eq!(order(&mut queue, ANY, &said), ["b1"]);
         }
-        queue.skills.get_mut(&busy).unwrap().long = 2;
-        assert_eq!(order(&mut queue, 2, &said), ["c1"]);
-        assert!(!queue.has_next(2));
-        queue.skills.get_mut(&busy).unwrap().long = 1;
-        assert_eq!(order(&mut queue, 2, &said), ["b1"]);
+    }
+
+    #[test]
+    fn when_too_many_are_away_each_skill_has_one_job_all_the_same() {
+        let (busy, calm) = (SkillId::next(), SkillId::next());
+        let (mut queue, said) = queue(&[(busy, "b1"), (calm, "c1"), (calm, "c2")]);
+        queue.skills.get_mut(&busy).unwrap().running = 1;
+        assert_eq!(order(&mut queue, Take::First, &said), ["c1"]);
+        queue.done(calm);
+        assert_eq!(order(&mut queue, Take::First, &said), ["c2"]);
+        let workers = Workers::new(2, 3, None);
+        let away = |away| State { away, ..State::default() };
+        let any = Take::Share { long: 2, away: 2 };
+        for (busy, state, take) in [
+            (2, away(0), Some(any)),
+            (3, away(0), None),
+            (5, away(3), Some(any)),
+            (6, away(3), None),
+            (6, away(4), Some(Take::First)),
+            (7, away(4), None),
+        ] {
+            assert_eq!(workers.shared.take(&state, busy), take, "{busy} threads");
+        }
     }
 }

@@ -184,6 +184,32 @@ fn events_that_wait_do_not_keep_others_from_running() {
 }
 
 #[test]
+fn a_skill_whose_backend_hangs_leaves_threads_for_the_others() {
+    let ai = SlowAi::default();
+    let hanging = asking(&ai).with(|spec| spec.limits.deadline = Duration::from_secs(3_600));
+    let slow = asking(&ai);
+    for max_held in [0, 1, 8] {
+        let runtime = WasmRuntime::builder().workers(1).max_held(max_held).build().unwrap();
+        let load = |guest: &Guest| runtime.load(&guest.wasm, guest.spec.clone()).unwrap();
+        let mut never = Context::from_waker(Waker::noop());
+        // More skills than there is room for waiting, with more events than that each.
+        let hostile: Vec<_> = (0..12).map(|_| load(&hanging)).collect();
+        let mut waiting: Vec<_> =
+            (0..120).map(|event| Box::pin(hostile[event % 12].handle("ask", Bytes::from("hang")))).collect();
+        for event in &mut waiting {
+            assert!(event.as_mut().poll(&mut never).is_pending());
+        }
+        let (one, other) = (load(&slow), load(&slow));
+        for _ in 0..5 {
+            let sent = [one.handle("ask", Bytes::from("slowly")), other.handle("ask", Bytes::from("slowly"))];
+            for outcome in sent.map(block_on) {
+                assert_eq!(outcome.result.unwrap(), "slow answer");
+            }
+        }
+    }
+}
+
+#[test]
 fn a_kept_skill_takes_events_in_order() {
     let count = "(i32.store8 (i32.const 0) (i32.add (i32.load8_u (i32.const 0)) (i32.const 1)))
         (i64.const 0x0000000100000001)";
