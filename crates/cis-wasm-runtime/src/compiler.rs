@@ -1,5 +1,6 @@
 //! Which compiler turns a skill into machine code.
 
+use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmer::Engine;
@@ -75,7 +76,12 @@ impl Compiler {
     /// Compiles a module that passed all checks. A compiler's panic is an error here and not the end of the process.
     pub(crate) fn compile(self, engine: &Engine, wasm: &[u8]) -> Result<wasmer::Module, Error> {
         let failed = |message: String| Error::from(ErrorKind::CompileFailed { message });
-        match catch_unwind(AssertUnwindSafe(|| wasmer::Module::from_binary(engine, wasm))) {
+        let wasm = match self {
+            Compiler::Cranelift => Cow::Borrowed(wasm),
+            #[cfg(feature = "singlepass")]
+            Compiler::Singlepass => crate::nan::canonical(wasm).map_err(|error| failed(error.to_string()))?,
+        };
+        match catch_unwind(AssertUnwindSafe(|| wasmer::Module::from_binary(engine, &wasm))) {
             Ok(Ok(module)) => Ok(module),
             Ok(Err(error)) => Err(failed(error.to_string())),
             Err(_) => Err(failed(format!("{} panicked", self.name()))),

@@ -44,6 +44,8 @@ mod instance;
 mod limits;
 mod memory;
 mod meter;
+#[cfg(feature = "singlepass")]
+mod nan;
 mod program;
 mod run;
 mod runtime;
