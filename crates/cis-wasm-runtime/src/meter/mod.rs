@@ -16,6 +16,7 @@
 //!   instruction of the guest's was validated with so many globals.
 
 mod bill;
+mod pieces;
 mod plan;
 mod rewrite;
 

@@ -13,6 +13,7 @@ use wasmparser::{
 };
 
 use super::bill::{Bill, Bills, Counter, Module, Payment};
+use super::pieces;
 use super::plan::{Plan, QuietLoop};
 use crate::error::{Error, ErrorKind};
 
@@ -75,6 +76,8 @@ struct Parts<'a> {
     /// What each function pays.
     plans: Vec<Plan>,
     start: Option<u32>,
+    /// The length of each data segment in bytes.
+    segments: Vec<u32>,
     /// Whether nothing pays.
     free: bool,
 }
@@ -141,6 +144,11 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Payload::CodeSectionEntry(body) => parts.plans.push(Plan::of(body)?),
+                Payload::DataSection(segments) => {
+                    for segment in segments.clone() {
+                        parts.segments.push(segment?.data.len() as u32);
+                    }
+                }
                 _ => {}
             }
             parts.payloads.push(payload);
@@ -340,9 +348,14 @@ impl<'a> Parts<'a> {
         let first_free = types.len() as u32;
         let unpaid = Bill { counter: Counter::Unused, payments: Vec::new() };
         let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
+        // Of operations that nothing leads to, none is split.
+        let splits = !self.plans[index].bulk.is_empty();
         if bill.counter != Counter::Unused {
             locals.push((1, ValType::I64));
             locals.push((1, ValType::I32));
+            if splits {
+                locals.push((pieces::LOCALS, ValType::I32));
+            }
         }
         let mut out = Metered {
             function: wasm_encoder::Function::new(locals),
@@ -352,6 +365,8 @@ impl<'a> Parts<'a> {
             fuel: self.fuel_global(),
             refuel: self.refuel_function(),
             types: &types,
+            segments: &self.segments,
+            splits,
             slots,
             frames: Vec::new(),
             stretch: None,
@@ -391,17 +406,21 @@ impl<'a> Parts<'a> {
 }
 
 /// A function being written.
-struct Metered<'a> {
-    function: wasm_encoder::Function,
+pub(super) struct Metered<'a> {
+    pub(super) function: wasm_encoder::Function,
     counter: Counter,
     /// A local of its own: the counter, or its new value.
     left: u32,
-    /// A local of its own, for a bulk operation's length.
-    length: u32,
+    /// A local of its own, for a bulk operation's length. Behind it are those of an operation that is done in pieces.
+    pub(super) length: u32,
     fuel: u32,
     refuel: u32,
     /// Type of every local of the guest's.
     types: &'a [ValType],
+    /// The length of each data segment.
+    segments: &'a [u32],
+    /// Whether it has the locals for doing operations in pieces.
+    splits: bool,
     /// Globals of our own for the locals of quiet loops.
     slots: &'a mut Slots,
     /// For each open block, how many loops of ours were opened up to it.
@@ -607,10 +626,15 @@ impl Metered<'_> {
     fn settle(&mut self) {
         self.below_zero();
         self.function.instruction(&Instruction::If(BlockType::Empty));
+        self.look_at_the_clock();
+        self.function.instruction(&Instruction::End);
+    }
+
+    /// Calls the host, for the next slice or before the last one is used up: it adds up just the same.
+    pub(super) fn look_at_the_clock(&mut self) {
         self.put_counter();
         self.function.instruction(&Instruction::Call(self.refuel));
         self.take_counter();
-        self.function.instruction(&Instruction::End);
     }
 
     /// An operation over a length pays for it beforehand. The length is on top of the stack and stays there.
@@ -640,6 +664,9 @@ impl Metered<'_> {
         self.subtract_what_is_on_the_stack();
         self.settle();
         self.function.instruction(&Instruction::LocalGet(self.length));
+        if self.splits && pieces::is_split(operator) {
+            self.do_pieces(operator, self.segments);
+        }
     }
 }
 
