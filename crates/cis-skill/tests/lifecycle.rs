@@ -125,7 +125,7 @@ fn a_paused_skill_queues_up_to_its_bound_and_serves_in_order() {
     on_each_compiler(|runtime| {
         let manager = SkillManager::builder()
             .runtime(runtime)
-            .host(cis_skill::Host::builder().memory(cis_skill::InMemory::new()).build())
+            .host(cis_skill::Host::builder().memory(InMemory::new()).build())
             .queue_bound(4)
             .build()
             .unwrap();
