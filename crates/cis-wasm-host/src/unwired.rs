@@ -30,12 +30,16 @@ pub enum Limit {
     Exports,
     /// The features of WebAssembly that are off.
     Features,
+    /// How much stack Singlepass's code may step over.
+    Frames,
     /// A fresh skill's event has an instance of its own.
     Fresh,
     /// Instructions.
     Fuel,
     /// What the manifest grants.
     Grants,
+    /// Stack for the engine's own traps.
+    Headroom,
     /// The names and types of imports.
     Imports,
     /// Linear memory.
@@ -56,8 +60,6 @@ pub enum Limit {
     Retire,
     /// Secrets are taken out of what a skill is told.
     Secrets,
-    /// What a function's frame may take of the stack.
-    Stack,
     /// Elements of tables.
     Tables,
     /// Waits end at the deadline.
@@ -68,8 +70,9 @@ impl Limit {
     /// Every limit, budgets one by one.
     pub fn all() -> impl Iterator<Item = Limit> {
         use Limit::{
-            Allocator, Bulk, CallCeilings, Ceilings, Deadline, Egress, Exports, Features, Fresh, Fuel, Grants, Imports,
-            Memory, Names, Panics, Pointers, Quota, Reentry, Response, Retire, Secrets, Stack, Tables, Wait,
+            Allocator, Bulk, CallCeilings, Ceilings, Deadline, Egress, Exports, Features, Frames, Fresh, Fuel, Grants,
+            Headroom, Imports, Memory, Names, Panics, Pointers, Quota, Reentry, Response, Retire, Secrets, Tables,
+            Wait,
         };
         let single = [
             Allocator,
@@ -80,9 +83,11 @@ impl Limit {
             Egress,
             Exports,
             Features,
+            Frames,
             Fresh,
             Fuel,
             Grants,
+            Headroom,
             Imports,
             Memory,
             Names,
@@ -93,7 +98,6 @@ impl Limit {
             Response,
             Retire,
             Secrets,
-            Stack,
             Tables,
             Wait,
         ];
@@ -112,9 +116,11 @@ impl Limit {
             Limit::Egress => "egress",
             Limit::Exports => "exports",
             Limit::Features => "features",
+            Limit::Frames => "frames",
             Limit::Fresh => "fresh",
             Limit::Fuel => "fuel",
             Limit::Grants => "grants",
+            Limit::Headroom => "headroom",
             Limit::Imports => "imports",
             Limit::Memory => "memory",
             Limit::Names => "names",
@@ -125,7 +131,6 @@ impl Limit {
             Limit::Response => "response",
             Limit::Retire => "retire",
             Limit::Secrets => "secrets",
-            Limit::Stack => "stack",
             Limit::Tables => "tables",
             Limit::Wait => "wait",
         }

@@ -37,7 +37,10 @@ mod check;
 mod clock;
 mod compiler;
 mod error;
+#[cfg(feature = "singlepass")]
+mod frame;
 mod guest;
+mod headroom;
 mod imports;
 mod inspect;
 mod instance;

@@ -8,6 +8,9 @@ use wasmer::Engine;
 use crate::check::Shape;
 use crate::compiler::Compiler;
 use crate::error::Error;
+#[cfg(feature = "singlepass")]
+use crate::frame;
+use crate::headroom;
 use crate::limits::Limits;
 use crate::meter::{self, Metering};
 use crate::run::LoadSpec;
@@ -26,7 +29,13 @@ impl Program {
     pub(crate) fn compile(compiler: Compiler, metering: Metering, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let LoadSpec { scope, host, limits, state: _ } = spec;
         let shape = Shape::of(wasm, &limits)?;
-        let metered = meter::rewrite(wasm, metering)?;
+        #[cfg(feature = "singlepass")]
+        if compiler == Compiler::Singlepass {
+            frame::check(wasm)?;
+        }
+        // Before metering, so that what it adds is paid for.
+        let roomy = headroom::reserve(wasm)?;
+        let metered = meter::rewrite(&roomy, metering)?;
         let engine = compiler.engine(&limits, &shape);
         let module = compiler.compile(&engine, &metered)?;
         Ok(Program { module, engine, shape, limits, scope: Arc::new(scope), host })
