@@ -1,0 +1,17 @@
+;; Floats that have no one true bit pattern, read as bits: both compilers have to come to the same.
+(module
+  (memory (export "memory") 1)
+  (global $zero (mut f64) (f64.const 0))
+  (global $nan (mut f32) (f32.const -nan:0x12345))
+  (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64)
+    (f64.store (i32.const 64) (f64.div (global.get $zero) (global.get $zero)))
+    (f64.store (i32.const 72) (f64.sqrt (f64.const -1)))
+    (f64.store (i32.const 80) (f64.min (f64.const -nan) (global.get $zero)))
+    (f64.store (i32.const 88) (f64.promote_f32 (global.get $nan)))
+    (f32.store (i32.const 96) (f32.add (global.get $nan) (f32.const 1)))
+    (f32.store (i32.const 100) (f32.copysign (global.get $nan) (f32.const 1)))
+    (f32.store (i32.const 104) (f32.max (f32.const -0) (f32.const 0)))
+    (f32.store (i32.const 108) (f32.nearest (f32.const -2.5)))
+    (i64.store (i32.const 112) (i64.trunc_sat_f64_u (f64.const 1e300)))
+    (i32.store (i32.const 120) (i32.trunc_sat_f32_s (global.get $nan)))
+    (i64.const 0x400000003C)))

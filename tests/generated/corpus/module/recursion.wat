@@ -1,0 +1,17 @@
+;; Functions that call each other in circles, one through a table: each turn has to pay.
+(module
+  (memory (export "memory") 1)
+  (table 2 funcref)
+  (elem (i32.const 0) $even $odd)
+  (type $step (func (param i32) (result i32)))
+  (global (mut i32) (i32.const 0))
+  (func $even (param $n i32) (result i32)
+    (if (result i32) (i32.eqz (local.get $n))
+      (then (i32.const 1))
+      (else (call $odd (i32.sub (local.get $n) (i32.const 1))))))
+  (func $odd (param $n i32) (result i32)
+    (if (result i32) (i32.eqz (local.get $n))
+      (then (i32.const 0))
+      (else (call_indirect (type $step) (i32.sub (local.get $n) (i32.const 1)) (i32.const 0)))))
+  (func (export "skill_on_event") (param i32 i32 i32 i32) (result i32)
+    (i32.sub (call $even (i32.const 1000)) (i32.const 1))))

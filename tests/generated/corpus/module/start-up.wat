@@ -1,0 +1,17 @@
+;; A start function and an initialisation that call the host, which is asked once and answers every instance.
+(module
+  (import "env" "host_memory_set" (func $set (param i32 i32 i32 i32) (result i32)))
+  (import "env" "host_memory_get" (func $get (param i32 i32) (result i64)))
+  (import "env" "host_log" (func $log (param i32 i32 i32)))
+  (memory (export "memory") 1)
+  (data (i32.const 0) "key")
+  (global $found (mut i64) (i64.const 0))
+  (func $start (drop (call $set (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 2))))
+  (start $start)
+  (func (export "skill_init") (result i32)
+    (global.set $found (call $get (i32.const 0) (i32.const 3)))
+    (call $log (i32.const 1) (i32.const 0) (i32.const 3))
+    (i32.const 0))
+  (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64)
+    (drop (call $get (i32.const 0) (i32.const 3)))
+    (global.get $found)))

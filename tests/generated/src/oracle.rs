@@ -1,0 +1,113 @@
+//! The oracles by name, and the files that they are fed.
+
+use std::path::{Path, PathBuf};
+
+use crate::{Tally, host_calls, manifest, module, modules, packed, straight_line};
+
+/// One of the oracles of this crate.
+///
+/// ```
+/// use cis_generated::{Oracle, bytes};
+///
+/// let oracle = Oracle::from_name("packed").expect("there is one");
+/// oracle.check(&bytes(7, oracle.input_len()));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Oracle {
+    /// [`host_calls`]
+    HostCalls,
+    /// [`manifest`]
+    Manifest,
+    /// [`module`], of bytes that are a whole module.
+    Module,
+    /// [`modules`]
+    Modules,
+    /// [`packed`]
+    Packed,
+    /// [`straight_line`]
+    StraightLine,
+}
+
+impl Oracle {
+    /// All of them.
+    pub const ALL: [Oracle; 6] =
+        [Oracle::HostCalls, Oracle::Manifest, Oracle::Module, Oracle::Modules, Oracle::Packed, Oracle::StraightLine];
+
+    /// Its name, which is that of its function, its fuzz target and its folder in `corpus/`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Oracle::HostCalls => "host_calls",
+            Oracle::Manifest => "manifest",
+            Oracle::Module => "module",
+            Oracle::Modules => "modules",
+            Oracle::Packed => "packed",
+            Oracle::StraightLine => "straight_line",
+        }
+    }
+
+    /// The oracle of a name.
+    pub fn from_name(name: &str) -> Option<Self> {
+        Oracle::ALL.into_iter().find(|oracle| oracle.name() == name)
+    }
+
+    /// How many bytes, made from a seed, give it something to do.
+    pub const fn input_len(self) -> usize {
+        match self {
+            Oracle::HostCalls => 1_500,
+            Oracle::Manifest => 600,
+            Oracle::Module | Oracle::Modules => 8_192,
+            Oracle::Packed => 300,
+            Oracle::StraightLine => 4_000,
+        }
+    }
+
+    /// Feeds it bytes, and says what was seen.
+    ///
+    /// # Panics
+    ///
+    /// When something does not hold: see the functions.
+    pub fn check(self, data: &[u8]) -> Tally {
+        match self {
+            Oracle::HostCalls => host_calls(data),
+            Oracle::Manifest => manifest(data),
+            Oracle::Module => module(data, b"data"),
+            Oracle::Modules => modules(data),
+            Oracle::Packed => packed(data),
+            Oracle::StraightLine => straight_line(data),
+        }
+    }
+
+    /// Its files in `corpus/`, in order of their names.
+    ///
+    /// # Errors
+    ///
+    /// When the folder cannot be read.
+    pub fn corpus(self) -> Result<Vec<PathBuf>, String> {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus").join(self.name());
+        let entries = std::fs::read_dir(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+        let mut files: Vec<PathBuf> = entries.filter_map(|entry| Some(entry.ok()?.path())).collect();
+        files.sort();
+        Ok(files)
+    }
+
+    /// The bytes of a file: of a `.hex` what its digits say, of a `.wat` the module, of any other what is in it.
+    ///
+    /// # Errors
+    ///
+    /// When it cannot be read, or is not what its name says.
+    pub fn read(self, path: &Path) -> Result<Vec<u8>, String> {
+        let failed = |error: &dyn std::fmt::Display| format!("{}: {error}", path.display());
+        let bytes = std::fs::read(path).map_err(|error| failed(&error))?;
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some("hex") => {
+                let digits: Vec<u8> = bytes.into_iter().filter(|byte| !byte.is_ascii_whitespace()).collect();
+                let pair = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
+                let bytes: Option<Vec<u8>> =
+                    digits.chunks(2).map(|digits| pair(digits).filter(|_| digits.len() == 2)).collect();
+                bytes.ok_or_else(|| failed(&"these are not pairs of hexadecimal digits"))
+            }
+            Some("wat") => wat::parse_bytes(&bytes).map(|wasm| wasm.into_owned()).map_err(|error| failed(&error)),
+            _ => Ok(bytes),
+        }
+    }
+}
