@@ -36,6 +36,15 @@ pub(crate) enum Command {
     },
     /// Start a new skill that builds, tests and runs at once
     NewSkill(NewSkill),
+    /// Run skills for long, wrongly, and into kill -9: `reliability [--release] chaos|kill9|kills|neighbours|soak [...]`
+    Reliability {
+        /// Build with optimisation; the first time this takes many minutes
+        #[arg(long)]
+        release: bool,
+        /// A command and its arguments; `--help` behind a command lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "COMMAND", required = true)]
+        args: Vec<String>,
+    },
     /// Run one event of a skill: `run-skill PATH_OR_WASM --event TYPE --data JSON [...]`; `run-skill --help` for all of it
     #[command(disable_help_flag = true)]
     RunSkill {

@@ -1,4 +1,4 @@
-//! Commands that need the engine, handed over to the program of `cis-skill-cli`.
+//! Commands that need the engine, handed over to a program that is linked with it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,19 +9,20 @@ use crate::process;
 use crate::repo::Repo;
 use crate::skill;
 
-/// How the program is built, here and everywhere, so that the engine built for it is the one that the tests use.
+/// How a program is built, here and everywhere, so that the engine built for it is the one that the tests use.
 ///
 /// `--workspace --all-features` settles the features of what the crates share. `--examples` is for the same reason: it
 /// makes cargo count what only tests depend on, some of which switches features on in crates that the engine needs too.
-const CLI_BUILD: [&str; 7] = [
-    "build",
-    "--workspace",
-    "--all-features",
-    "--examples",
-    "--bin",
-    "cis-skill",
-    "--message-format=json-render-diagnostics",
-];
+const BUILD: [&str; 5] =
+    ["build", "--workspace", "--all-features", "--examples", "--message-format=json-render-diagnostics"];
+
+/// The profile that a program is built with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// That of the tests: what they have built is not built again.
+    Dev,
+    Release,
+}
 
 /// Builds the skill when the first argument is a folder, then hands all arguments over to `cis-skill COMMAND`.
 pub(crate) fn to_cli(repo: &Repo, command: &str, mut args: Vec<String>) -> Result<(), Failure> {
@@ -53,21 +54,37 @@ pub(crate) fn bench(repo: &Repo, args: &[String]) -> Result<(), Failure> {
     process::run(process::cargo().current_dir(repo.root()).args(["bench", "--package", "cis-benches"]).args(args))
 }
 
-/// The program `cis-skill`, built when it is not up to date.
-pub(crate) fn cli(repo: &Repo) -> Result<PathBuf, Failure> {
-    let built = repo.target().join("debug").join(format!("cis-skill{}", std::env::consts::EXE_SUFFIX));
-    if !built.exists() {
-        eprintln!("building the runtime; the first time this takes some minutes");
-    }
-    let messages = process::cargo_build(process::cargo().current_dir(repo.root()).args(CLI_BUILD))?;
-    executable_in(&messages).ok_or_else(|| Failure::said("cargo built no program `cis-skill`"))
+/// Hands all arguments over to a command that runs skills until something gives.
+pub(crate) fn to_reliability(repo: &Repo, profile: Profile, args: Vec<String>) -> Result<(), Failure> {
+    let program = program(repo, "cis-reliability", profile)?;
+    Err(process::hand_over(std::process::Command::new(program).args(args)))
 }
 
-fn executable_in(messages: &str) -> Option<PathBuf> {
+/// The program `cis-skill`, built when it is not up to date.
+pub(crate) fn cli(repo: &Repo) -> Result<PathBuf, Failure> {
+    program(repo, "cis-skill", Profile::Dev)
+}
+
+/// A program of the workspace, built when it is not up to date.
+fn program(repo: &Repo, name: &str, profile: Profile) -> Result<PathBuf, Failure> {
+    let folder = if profile == Profile::Release { "release" } else { "debug" };
+    if !repo.target().join(folder).join(format!("{name}{}", std::env::consts::EXE_SUFFIX)).exists() {
+        eprintln!("building the runtime; the first time this takes some minutes");
+    }
+    let mut cargo = process::cargo();
+    cargo.current_dir(repo.root()).args(BUILD).args(["--bin", name]);
+    if profile == Profile::Release {
+        cargo.arg("--release");
+    }
+    let messages = process::cargo_build(&mut cargo)?;
+    executable_in(&messages, name).ok_or_else(|| Failure::said(format!("cargo built no program `{name}`")))
+}
+
+fn executable_in(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())
-        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == "cis-skill")
+        .filter(|message| message["reason"] == "compiler-artifact" && message["target"]["name"] == name)
         .find_map(|message| message["executable"].as_str().map(PathBuf::from))
 }
 
@@ -90,7 +107,9 @@ mod tests {
     fn the_program_is_found_among_the_messages() {
         let library = r#"{"reason":"compiler-artifact","target":{"name":"cis-skill"},"executable":null}"#;
         let program = r#"{"reason":"compiler-artifact","target":{"name":"cis-skill"},"executable":"/t/cis-skill"}"#;
-        assert_eq!(executable_in(&format!("{library}\n{program}")), Some("/t/cis-skill".into()));
-        assert_eq!(executable_in(library), None);
+        let both = format!("{library}\n{program}");
+        assert_eq!(executable_in(&both, "cis-skill"), Some("/t/cis-skill".into()));
+        assert_eq!(executable_in(&both, "cis-other"), None);
+        assert_eq!(executable_in(library, "cis-skill"), None);
     }
 }

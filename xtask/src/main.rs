@@ -25,6 +25,7 @@ use clap::Parser;
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
+use crate::forward::Profile;
 use crate::repo::Repo;
 
 fn main() -> ExitCode {
@@ -52,6 +53,10 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Ci => ci::run(&repo),
         Command::InspectSkill { args } => forward::to_cli(&repo, "inspect", args),
         Command::NewSkill(args) => new_skill::create(&repo, &args),
+        Command::Reliability { release, args } => {
+            let profile = if release { Profile::Release } else { Profile::Dev };
+            forward::to_reliability(&repo, profile, args)
+        }
         Command::RunSkill { args } => forward::to_cli(&repo, "run", args),
         Command::Test(args) => test::run(&repo, &args),
         Command::TestLive(args) => live::run(&repo, &args),
