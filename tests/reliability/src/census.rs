@@ -85,3 +85,39 @@ impl std::fmt::Display for Census {
         write!(f, "{threads:3} threads, {files:3} files, {:7.1} MiB", *rss_kib as f64 / 1024.0)
     }
 }
+
+/// How busy the processors have been since it was made, and whose doing that was.
+pub(crate) struct Busy {
+    total: u64,
+    idle: u64,
+    own: u64,
+}
+
+impl Busy {
+    pub(crate) fn now() -> io::Result<Busy> {
+        // Ticks of all processors: user, nice, system, idle, waiting for input and output, and more.
+        let stat = fs::read_to_string("/proc/stat")?;
+        let ticks: Vec<u64> =
+            stat.lines().next().unwrap_or("").split_whitespace().skip(1).filter_map(|tick| tick.parse().ok()).collect();
+        let own = fs::read_to_string("/proc/self/stat")?;
+        // Behind the name, which is in brackets and may hold anything: the 12th and 13th fields are user and system time.
+        let own = own.rsplit(')').next().unwrap_or("").split_whitespace();
+        let own = own.skip(11).take(2).filter_map(|tick| tick.parse::<u64>().ok()).sum();
+        // The last two, time given to guests of this machine's own, stand among the first as well.
+        Ok(Busy { total: ticks.iter().take(8).sum(), idle: ticks.iter().skip(3).take(2).sum(), own })
+    }
+
+    /// Whose the processors' time was, in a line. Times mean something only as far as nobody else was busy.
+    pub(crate) fn line(&self) -> io::Result<String> {
+        let now = Busy::now()?;
+        let total = (now.total - self.total).max(1) as f64;
+        let (idle, own) = ((now.idle - self.idle) as f64, (now.own - self.own) as f64);
+        let others = (total - idle - own).max(0.0);
+        let percent = |share: f64| share / total * 100.0;
+        Ok(format!(
+            "of all processors' time this process had {:.0} %, everything else {:.0} %",
+            percent(own),
+            percent(others)
+        ))
+    }
+}

@@ -17,7 +17,7 @@ use cis_skill::{
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::Outcome;
-use crate::census::Census;
+use crate::census::{Busy, Census};
 use crate::figures::Spread;
 use crate::guests::{BUMP, module};
 use crate::server::Server;
@@ -384,6 +384,7 @@ pub(crate) fn run(kills: usize, deadline: Duration) -> Outcome {
     table = vec![Kills::default(); CLASSES.len()];
     let workers = thread::available_parallelism().map_or(1, usize::from);
     let before = Census::quiet()?;
+    let busy = Busy::now()?;
     let mut by_compiler = vec![Spread::default(); grounds.len()];
     for (ground, overshoots) in grounds.iter().zip(&mut by_compiler) {
         let over = AtomicBool::new(false);
@@ -405,6 +406,7 @@ pub(crate) fn run(kills: usize, deadline: Duration) -> Outcome {
             killed
         })?;
     }
+    let busy = busy.line()?;
     // Of the workers, some may not have been started before.
     let allowed = Census { threads: before.threads + workers * grounds.len(), ..before };
     let after = Census::settled(&allowed)?;
@@ -427,7 +429,7 @@ pub(crate) fn run(kills: usize, deadline: Duration) -> Outcome {
         all.append(overshoots);
     }
     println!("{:40} {:>6}   {all}   {callers}\n", "all", count);
-    println!("before  {before}\nafter   {after}");
+    println!("{busy}\n\nbefore  {before}\nafter   {after}");
     let holds = all.percentile(99.0) <= PROMISE;
     println!("99 of 100 are over within {PROMISE:?} of their deadline: {}", if holds { "yes" } else { "NO" });
     after.within(&allowed, "after the kills")?;

@@ -12,6 +12,7 @@ use cis_skill::{
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use crate::Outcome;
+use crate::census::Busy;
 use crate::figures::Spread;
 use crate::guests::{BUMP, echo, module};
 
@@ -106,12 +107,14 @@ pub(crate) fn run(events: usize) -> Outcome {
         "Latency of a well-behaved skill's events on the workers, in ms; {FLOOD} events of each neighbour in flight.\n"
     );
     println!("{:12} {:36} {:>7} {:>9} {:>9} {:>9}", "", "", "events", "p50", "p99", "most");
+    let busy = Busy::now()?;
     for compiler in Compiler::ALL {
         for (situation, beside) in SITUATIONS {
             let spread = measure(*compiler, beside, events)?;
             println!("{:12} {situation:36} {:>7} {spread}", compiler.name(), spread.count());
         }
     }
+    println!("\n{}", busy.line()?);
     Ok(())
 }
 
