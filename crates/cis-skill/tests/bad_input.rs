@@ -433,7 +433,9 @@ fn a_backend_that_fails_hangs_or_returns_too_much_is_an_error_of_the_backend() {
         let check = |key: &str, code: &str, fault: Fault, text: &str| {
             let reading =
                 module(&format!(r#"(data (i32.const 1024) "{key}")"#), "(call $get (i32.const 1024) (i32.const 4))");
-            check_event(&manager, &reading, "[limits]\ndeadline_ms = 50", code, fault, text);
+            // Only the one that hangs is to meet its deadline, however busy the machine is.
+            let limits = if key == "hang" { "[limits]\ndeadline_ms = 50" } else { "[limits]\ndeadline_ms = 60000" };
+            check_event(&manager, &reading, limits, code, fault, text);
         };
         check("fail", "backend_failed", Fault::Backend, "the disk is on fire");
         check("slow", "timed_out", Fault::Backend, "the disk did not answer");

@@ -179,5 +179,6 @@ fn paying() {
     let (one, sixteen) = (fuel(filling(1 << 20, 100)), fuel(filling(65_536, 1_600)));
     let per_turn = (sixteen - one) / 1_500;
     assert_eq!(one, sixteen - 1_500 * per_turn, "only the turns differ");
-    assert!((5..20).contains(&per_turn), "{per_turn}");
+    // What the runtime itself adds to such an operation is paid for too.
+    assert!((5..100).contains(&per_turn), "{per_turn}");
 }
