@@ -239,6 +239,7 @@ fn limits_and_bad_pointers_count() {
         let manager = manager(&runtime, 1, LONG);
         let failing = [
             ("(loop (br 0)) (i64.const 0)", "fuel = 1000000", "out_of_fuel"),
+            ("(loop (br 0)) (i64.const 0)", "deadline_ms = 20\nfuel = 9000000000000000000", "deadline_exceeded"),
             ("(call $pack (i32.const -16) (i32.const 8))", "", "bad_pointer"),
             (
                 "(call $log (i32.const 1) (i32.const 0) (i32.const 1)) (call $log (i32.const 1) (i32.const 0) (i32.const 1))

@@ -58,6 +58,11 @@ impl Deadline {
         self.started.elapsed()
     }
 
+    /// How long it has been since so much was left.
+    pub(crate) fn since(&self, left: Duration) -> Duration {
+        self.elapsed().saturating_add(left).saturating_sub(self.limit)
+    }
+
     /// How long is left. `during` is what the guest is doing.
     pub(crate) fn left(&self, during: &'static str) -> Result<Duration, Error> {
         let left = self.limit.saturating_sub(self.elapsed());
@@ -113,10 +118,10 @@ pub(crate) struct Clock {
 }
 
 impl Clock {
-    /// Whether the run may go on in guest code.
-    pub(crate) fn check(&self) -> Result<(), Error> {
+    /// Whether the run may go on in guest code, and for how long.
+    pub(crate) fn check(&self) -> Result<Duration, Error> {
         self.cancel.check()?;
-        self.deadline.left(GUEST_CODE).map(drop)
+        self.deadline.left(GUEST_CODE)
     }
 }
 

@@ -60,7 +60,7 @@ impl OnWorker {
 }
 
 /// How long a run has a worker to itself. Far longer than nearly all events take, and short for those that wait behind.
-const LONG: Duration = Duration::from_millis(5);
+pub(crate) const LONG: Duration = Duration::from_millis(5);
 
 impl Running {
     /// Lets another thread take this one's place once this run has taken long.

@@ -204,8 +204,6 @@ fn perform(
         let what = format!("called {name}; it may not call the host while it allocates for it");
         return Err(Error::from(ErrorKind::BadAllocation { what }).into());
     }
-    // A call costs the guest next to no fuel and the host whatever it takes: many fit into one slice.
-    env.data_mut().running()?.clock.check()?;
     let memory = env.data().parts()?.memory.clone();
     let call = call(&Arguments { call: name, env: &env.as_mut(), memory });
     let Running { host, context, clock, worker, .. } = env.data_mut().running()?;
