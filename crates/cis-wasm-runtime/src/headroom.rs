@@ -44,8 +44,7 @@ pub(crate) fn reserve(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
 
 /// How an instruction may trap in the engine's code.
 enum Risk {
-    /// An operation on memory, with this many addresses below its length on the stack. The first is an address, and the
-    /// second, if it is one.
+    /// An operation on memory. Below its length on the stack are an address, and another one (a `source`) or a value.
     Memory { source: bool },
     /// Anything else.
     Other,
@@ -134,14 +133,17 @@ impl Guard {
         self.functions + 1
     }
 
-    /// Uses the room, and gives it back.
+    /// Uses the room, and gives it back. In a loop that is not repeated: what is before a loop may be paid for by whoever
+    /// might call, and nearly nobody does.
     fn reserve_body(&self) -> Function {
         let mut function = Function::new([]);
+        function.instruction(&Instruction::Loop(BlockType::Empty));
         function.instruction(&Instruction::I32Const(DEPTH as i32));
         for _ in 0..WIDTH {
             function.instruction(&Instruction::I64Const(0));
         }
-        function.instruction(&Instruction::Call(self.use_function())).instruction(&Instruction::End);
+        function.instruction(&Instruction::Call(self.use_function()));
+        function.instruction(&Instruction::End).instruction(&Instruction::End);
         function
     }
 
@@ -162,29 +164,29 @@ impl Guard {
     /// Sees to it that a copy or fill out of bounds has room to trap. Its operands are on the stack and stay there.
     fn before_memory(&self, function: &mut Function, first: u32, source: bool) {
         let [to, from, len] = [first, first + 1, first + 2];
-        let out_of_bounds = |function: &mut Function, address| {
-            function
-                .instruction(&Instruction::LocalGet(address))
-                .instruction(&Instruction::I64ExtendI32U)
-                .instruction(&Instruction::LocalGet(len))
-                .instruction(&Instruction::I64ExtendI32U)
-                .instruction(&Instruction::I64Add)
-                .instruction(&Instruction::MemorySize(0))
-                .instruction(&Instruction::I64ExtendI32U)
-                .instruction(&Instruction::I64Const(16))
-                .instruction(&Instruction::I64Shl)
-                .instruction(&Instruction::I64GtU);
-        };
         function
             .instruction(&Instruction::LocalSet(len))
             .instruction(&Instruction::LocalSet(from))
-            .instruction(&Instruction::LocalSet(to));
-        out_of_bounds(function, to);
+            .instruction(&Instruction::LocalTee(to));
         if source {
-            out_of_bounds(function, from);
-            function.instruction(&Instruction::I32Or);
+            // The higher of both addresses.
+            function
+                .instruction(&Instruction::LocalGet(from))
+                .instruction(&Instruction::LocalGet(to))
+                .instruction(&Instruction::LocalGet(from))
+                .instruction(&Instruction::I32GtU)
+                .instruction(&Instruction::Select);
         }
         function
+            .instruction(&Instruction::I64ExtendI32U)
+            .instruction(&Instruction::LocalGet(len))
+            .instruction(&Instruction::I64ExtendI32U)
+            .instruction(&Instruction::I64Add)
+            .instruction(&Instruction::MemorySize(0))
+            .instruction(&Instruction::I64ExtendI32U)
+            .instruction(&Instruction::I64Const(16))
+            .instruction(&Instruction::I64Shl)
+            .instruction(&Instruction::I64GtU)
             .instruction(&Instruction::If(BlockType::Empty))
             .instruction(&Instruction::Call(self.reserve_function()))
             .instruction(&Instruction::End)
