@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::RuntimeError;
 use wasmer::sys::vm::TrapCode;
 
@@ -11,6 +12,9 @@ use crate::meter::ADDED_FUNCTIONS;
 
 /// How many frames an error keeps: a runaway recursion has tens of thousands.
 const MOST_FRAMES: usize = 16;
+
+/// How long a function's name in an error may be, in bytes.
+const LONGEST_NAME: usize = 512;
 
 /// What a guest did that WebAssembly does not let it do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -112,7 +116,7 @@ pub(crate) fn classify(error: RuntimeError, imports: u32) -> Error {
         Err(error) => error,
     };
     let frames = error.trace().iter().take(MOST_FRAMES).map(|frame| Frame {
-        name: frame.function_name().map(|name| format!("{:#}", rustc_demangle::demangle(name))),
+        name: frame.function_name().map(shown),
         index: author_index(frame.func_index(), imports),
     });
     let frames = frames.collect();
@@ -121,6 +125,15 @@ pub(crate) fn classify(error: RuntimeError, imports: u32) -> Error {
         Some(trap) => ErrorKind::Trapped { trap, frames, text: None }.into(),
         None => ErrorKind::Internal { message: format!("the engine stopped the guest: {message}") }.into(),
     }
+}
+
+/// A function's name for people. What a mangled name stands for may be far longer than itself.
+fn shown(name: &str) -> String {
+    let mut shown = format!("{:#}", rustc_demangle::demangle(name));
+    if shown.len() > LONGEST_NAME && !unwired(Limit::Names) {
+        shown.truncate(shown.floor_char_boundary(LONGEST_NAME));
+    }
+    shown
 }
 
 /// Metering puts its imports behind the module's own, which moves every defined function.

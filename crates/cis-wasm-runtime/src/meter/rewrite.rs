@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use cis_wasm_abi::{EXPORT_MEMORY, EXPORTS};
+use cis_wasm_host::unwired::{Limit, unwired};
 use wasm_encoder::reencode::{Error as ReencodeError, Reencode};
 use wasm_encoder::{
     BlockType, CodeSection, EntityType, ExportKind, ExportSection, GlobalSection, GlobalType, ImportSection,
@@ -21,14 +23,15 @@ use crate::error::{Error, ErrorKind};
 pub(crate) const METER_MODULE: &str = "cis";
 /// The import that is called when a slice is used up.
 pub(crate) const REFUEL: &str = "refuel";
-/// The export of the counter. No export of the guest's has this name: they are left out when they begin with this mark.
+/// The export of the counter. No export of the guest's has this name: those that are not of the contract are left out.
 pub(crate) const FUEL_GLOBAL: &str = "cis:fuel";
 /// The export of what was the start function, so that it runs under a meter as everything else.
 pub(crate) const START: &str = "cis:start";
 /// How many functions stand between the module's imports and its own.
 pub(crate) const ADDED_FUNCTIONS: u32 = 1;
 
-const OWN_EXPORTS: &str = "cis:";
+/// The longest function name that is kept for errors, in bytes: a trap in a deep recursion names a function often.
+const LONGEST_NAME: usize = 256;
 
 /// Bulk operations pay one unit for so many bytes, as a power of two: 16 bytes.
 const BULK_BYTES_SHIFT: i64 = 4;
@@ -217,7 +220,7 @@ impl<'a> Parts<'a> {
                 Payload::ExportSection(section) => {
                     for export in section.clone() {
                         let export = export?;
-                        if !export.name.starts_with(OWN_EXPORTS) {
+                        if of_the_contract(export.name) {
                             moved.parse_export(&mut exports, export)?;
                         }
                     }
@@ -639,7 +642,7 @@ impl Metered<'_> {
 
     /// An operation over a length pays for it beforehand. The length is on top of the stack and stays there.
     fn pay_by_length(&mut self, operator: &Operator<'_>) {
-        if self.counter == Counter::Unused {
+        if self.counter == Counter::Unused || unwired(Limit::Bulk) {
             return;
         }
         let shift = match operator {
@@ -670,6 +673,11 @@ impl Metered<'_> {
     }
 }
 
+/// Whether the host looks for an export of this name. The others would be copied, name and all, for every instance.
+fn of_the_contract(name: &str) -> bool {
+    name == EXPORT_MEMORY || EXPORTS.iter().any(|export| export.name == name)
+}
+
 /// The names of functions, moved. A name section that does not parse is not an error: it is left out.
 fn function_names(section: wasmparser::NameSectionReader<'_>, moved: &mut Moved) -> Option<NameSection> {
     let mut names = NameSection::new();
@@ -678,7 +686,9 @@ fn function_names(section: wasmparser::NameSectionReader<'_>, moved: &mut Moved)
             let mut map = NameMap::new();
             for naming in functions {
                 let naming = naming.ok()?;
-                map.append(moved.function_index(naming.index).ok()?, naming.name);
+                let end = if unwired(Limit::Names) { naming.name.len() } else { LONGEST_NAME };
+                let name = &naming.name[..naming.name.floor_char_boundary(end)];
+                map.append(moved.function_index(naming.index).ok()?, name);
             }
             names.functions(&map);
         }
