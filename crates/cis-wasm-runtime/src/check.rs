@@ -7,9 +7,10 @@
 use std::collections::BTreeSet;
 
 use cis_wasm_abi::{EXPORT_MEMORY, EXPORT_ON_EVENT, EXPORTS, Export, IMPORT_MODULE, ValType, ceilings, import};
+use cis_wasm_host::unwired::{Limit, unwired};
 use wasmparser::{
-    ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload, TypeRef, ValType as WasmType, Validator,
-    WasmFeatures,
+    ElementItems, ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload, TypeRef, ValType as WasmType,
+    Validator, WasmFeatures,
 };
 
 use crate::error::{Error, ErrorKind};
@@ -26,6 +27,12 @@ const MOST_GLOBALS: u64 = 10_000;
 const MOST_TABLES: u64 = 64;
 const MOST_SEGMENTS: u64 = 50_000;
 const MOST_LOCALS: u64 = 10_000;
+const MOST_CUSTOM_SECTIONS: u64 = 1_000;
+const MOST_NAME_BYTES: u64 = 4 << 20;
+/// All types together: each has code that calls into it.
+const MOST_TYPE_VALUES: u64 = 100_000;
+/// All segments together, since every instance has a copy of those that are passive.
+const MOST_SEGMENT_ELEMENTS: u64 = 200_000;
 const MOST_FUNCTION_BYTES: u64 = 256 << 10;
 const MOST_BRANCH_TARGETS: u64 = 20_000;
 const DEEPEST_NESTING: u64 = 2_000;
@@ -62,7 +69,8 @@ impl Shape {
         for payload in Parser::new(0).parse_all(wasm) {
             module.read(payload.map_err(invalid)?)?;
         }
-        Validator::new_with_features(FEATURES).validate_all(wasm).map_err(invalid)?;
+        let features = if unwired(Limit::Features) { WasmFeatures::all() } else { FEATURES };
+        Validator::new_with_features(features).validate_all(wasm).map_err(invalid)?;
         module.shape(limits)
     }
 
@@ -82,13 +90,20 @@ fn invalid(error: impl ToString) -> Error {
 }
 
 fn at_most(what: &str, has: u64, ceiling: u64) -> Result<(), Error> {
-    if has > ceiling { Err(ErrorKind::ModuleTooLarge { what: what.into(), has, ceiling }.into()) } else { Ok(()) }
+    if has > ceiling && !unwired(Limit::Ceilings) {
+        Err(ErrorKind::ModuleTooLarge { what: what.into(), has, ceiling }.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// What one pass over the sections gathers.
 #[derive(Default)]
 struct Module<'a> {
     types: Vec<FuncType>,
+    /// Parameters and results of all of them.
+    type_values: u64,
+    custom_sections: u64,
     /// Type of every function, imported ones first.
     functions: Vec<u32>,
     imports: Vec<(&'a str, &'a str, TypeRef)>,
@@ -111,7 +126,11 @@ impl<'a> Module<'a> {
                 for group in types {
                     for ty in group.map_err(invalid)?.into_types() {
                         match ty.composite_type.inner {
-                            wasmparser::CompositeInnerType::Func(ty) => self.types.push(ty),
+                            wasmparser::CompositeInnerType::Func(ty) => {
+                                self.type_values += (ty.params().len() + ty.results().len()) as u64;
+                                at_most("parameters and results in all types", self.type_values, MOST_TYPE_VALUES)?;
+                                self.types.push(ty);
+                            }
                             _ => return Err(invalid("it declares a type that is not a function's")),
                         }
                     }
@@ -153,7 +172,24 @@ impl<'a> Module<'a> {
                 }
             }
             Payload::StartSection { .. } => self.has_start = true,
-            Payload::ElementSection(elements) => at_most("element segments", elements.count().into(), MOST_SEGMENTS)?,
+            Payload::ElementSection(segments) => {
+                at_most("element segments", segments.count().into(), MOST_SEGMENTS)?;
+                let mut elements = 0;
+                for segment in segments {
+                    elements += match segment.map_err(invalid)?.items {
+                        ElementItems::Functions(items) => u64::from(items.count()),
+                        ElementItems::Expressions(_, items) => u64::from(items.count()),
+                    };
+                    at_most("elements in all segments", elements, MOST_SEGMENT_ELEMENTS)?;
+                }
+            }
+            Payload::CustomSection(section) => {
+                self.custom_sections += 1;
+                at_most("custom sections", self.custom_sections, MOST_CUSTOM_SECTIONS)?;
+                if section.name() == "name" {
+                    at_most("bytes in the section of names", section.data().len() as u64, MOST_NAME_BYTES)?;
+                }
+            }
             Payload::DataSection(data) => at_most("data segments", data.count().into(), MOST_SEGMENTS)?,
             Payload::CodeSectionEntry(body) => {
                 self.work += within_ceilings(&body)?;
@@ -171,14 +207,14 @@ impl<'a> Module<'a> {
             return Err(invalid(format!("it has {} memories; a skill has exactly one", self.memories.len())));
         };
         let wanted = memory_pages.saturating_mul(wasmer::WASM_PAGE_SIZE as u64);
-        if wanted > limits.memory_bytes {
+        if wanted > limits.memory_bytes && !unwired(Limit::Memory) {
             return Err(ErrorKind::OutOfMemory { wanted, limit: limits.memory_bytes }.into());
         }
         let wanted = self.table_minima.iter().fold(0, |sum: u64, minimum| sum.saturating_add(*minimum));
         let limit = limits.table_elements;
         let table_elements = u32::try_from(wanted)
             .ok()
-            .filter(|wanted| *wanted <= limit)
+            .filter(|wanted| *wanted <= limit || unwired(Limit::Tables))
             .ok_or(ErrorKind::TableTooLarge { wanted, limit })?;
         Ok(Shape {
             imports,
@@ -191,7 +227,7 @@ impl<'a> Module<'a> {
 
     fn check_imports(&self) -> Result<Vec<&'static str>, Error> {
         let mut names = Vec::new();
-        for (module, name, ty) in &self.imports {
+        for (module, name, ty) in self.imports.iter().filter(|_| !unwired(Limit::Imports)) {
             let unknown = || Error::from(ErrorKind::UnknownImport { name: format!("{module}.{name}") });
             let known = import(name).filter(|_| *module == IMPORT_MODULE).ok_or_else(unknown)?;
             let bad = |has: String| {
@@ -216,7 +252,7 @@ impl<'a> Module<'a> {
         let mut found = Vec::new();
         let mut seen = BTreeSet::new();
         for (name, kind, index) in &self.exports {
-            if !seen.insert(name) {
+            if !seen.insert(name) && !unwired(Limit::Exports) {
                 return Err(invalid(format!("it exports `{name}` twice")));
             }
             let Some(known) = EXPORTS.iter().find(|export| export.name == *name) else { continue };
@@ -250,6 +286,7 @@ impl<'a> Module<'a> {
             _ => None,
         };
         match result {
+            _ if unwired(Limit::Exports) => Ok(None),
             Some(result) if params => Ok(result),
             _ => Err(bad(ty.to_string())),
         }
