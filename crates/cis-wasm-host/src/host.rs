@@ -11,6 +11,7 @@ use bytes::Bytes;
 use cis_wasm_abi::{Keys, Level, SHARED_KEY_MARK, Status, ceilings, key_entry_len, write_key_entry};
 use url::Url;
 
+use crate::unwired::{Limit, unwired};
 use crate::{
     Access, AiBackend, AiReply, AiRequest, BackendError, BackendErrorKind, Grants, HostCall, HostError, HostReply,
     HttpBackend, HttpRequest, HttpResponse, Journal, Ledger, MemoryBackend, Namespace, Resource, Secrets, SkillName,
@@ -274,7 +275,8 @@ impl Host {
 
     async fn memory_list(&self, context: &mut CallContext, prefix: &str) -> Answer {
         let place = Place::of_prefix(&context.scope, prefix)?;
-        let keys = guarded(self.memory()?.list(&place.namespace, place.key, ceilings::KEY_LIST)).await?;
+        let most_keys = if unwired(Limit::CallCeilings) { usize::MAX } else { ceilings::KEY_LIST };
+        let keys = guarded(self.memory()?.list(&place.namespace, place.key, most_keys)).await?;
         // A shared key is listed the way it is asked for.
         let keys: Vec<String> = keys.into_iter().map(|key| place.written(key)).collect();
         let mut list = vec![0; keys.iter().map(|key| key_entry_len(key)).sum()];
@@ -288,7 +290,7 @@ impl Host {
 
     async fn ai_chat(&self, context: &mut CallContext, prompt: String) -> Answer {
         const CALL: &str = "host_ai_chat";
-        if !context.grants.ai {
+        if !context.grants.ai && !unwired(Limit::Grants) {
             return Err(Refusal::new(Status::Denied, "the manifest does not grant `permissions.ai`").into());
         }
         let prompt = within(prompt, ceilings::PROMPT, "the prompt")?;
@@ -324,7 +326,7 @@ impl Host {
         let body = within(body, ceilings::HTTP_BODY, "the request body")?;
         let url =
             Url::parse(url).map_err(|error| Refusal::new(Status::InvalidArgument, format!("the URL: {error}")))?;
-        if !context.grants.http.permits(&url) {
+        if !context.grants.http.permits(&url) && !unwired(Limit::Grants) {
             let host = url.host_str().unwrap_or("no host");
             let why = format!("the manifest's `permissions.http.allow` does not match {}://{host}", url.scheme());
             return Err(Refusal::new(Status::Denied, why).into());
@@ -430,7 +432,7 @@ impl<'k> Place<'k> {
                 (Place { namespace: Namespace::shared(&name), key, shared: Some(name) }, granted)
             }
         };
-        if granted < access {
+        if granted < access && !unwired(Limit::Grants) {
             let verb = if access == Access::Read { "read" } else { "write" };
             let what = place.namespace.as_str();
             return Err(Refusal::new(Status::Denied, format!("the manifest does not let the skill {verb} `{what}`")));
@@ -453,7 +455,7 @@ impl<'k> Place<'k> {
 /// Refuses what is longer than a ceiling.
 fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Refusal> {
     let len = value.as_ref().len();
-    if len > ceiling {
+    if len > ceiling && !unwired(Limit::CallCeilings) {
         return Err(Refusal::new(Status::TooLarge, format!("{what} has {len} bytes, more than {ceiling}")));
     }
     Ok(value)
@@ -461,7 +463,7 @@ fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Ref
 
 /// Cuts a text at a ceiling, at a character's edge.
 fn cut(mut text: String, ceiling: usize) -> String {
-    if text.len() > ceiling {
+    if text.len() > ceiling && !unwired(Limit::CallCeilings) {
         text.truncate(text.floor_char_boundary(ceiling));
     }
     text
@@ -471,6 +473,9 @@ fn cut(mut text: String, ceiling: usize) -> String {
 async fn guarded<T>(
     mut work: Pin<Box<dyn Future<Output = Result<T, BackendError>> + Send + '_>>,
 ) -> Result<T, BackendError> {
+    if unwired(Limit::Panics) {
+        return work.await;
+    }
     std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
         Ok(poll) => poll,
         Err(panic) => {

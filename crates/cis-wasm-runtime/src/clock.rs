@@ -5,6 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use cis_wasm_host::unwired::{Limit, unwired};
+
 use crate::error::{Error, ErrorKind, GUEST_CODE};
 
 /// How much fuel a guest gets at a time: some tens of microseconds of work. The clock is looked at this often.
@@ -31,10 +33,10 @@ impl Fuel {
     /// The counter's next value, when it stands at `left`.
     pub(crate) fn next_slice(&mut self, left: i64) -> Result<i64, Error> {
         let used = self.used(left);
-        if used > self.limit {
+        if used > self.limit && !unwired(Limit::Fuel) {
             return Err(ErrorKind::OutOfFuel { limit: self.limit }.into());
         }
-        let slice = SLICE.min(self.limit - used);
+        let slice = SLICE.min(self.limit.saturating_sub(used));
         self.given = used + slice;
         Ok(slice as i64)
     }
@@ -121,7 +123,7 @@ impl Clock {
     /// Whether the run may go on in guest code, and for how long.
     pub(crate) fn check(&self) -> Result<Duration, Error> {
         self.cancel.check()?;
-        self.deadline.left(GUEST_CODE)
+        if unwired(Limit::Deadline) { Ok(Duration::MAX) } else { self.deadline.left(GUEST_CODE) }
     }
 }
 

@@ -13,6 +13,7 @@ use cis_wasm_abi::{
     EXPORT_ABI_VERSION, EXPORT_ALLOC, EXPORT_FREE, EXPORT_INIT, EXPORT_MALLOC, EXPORT_MEMORY, EXPORT_ON_EVENT,
     EXPORT_SHUTDOWN, Packed, Region, Status, Unpacked, ValType, ceilings,
 };
+use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, CallFailure};
 use wasmer::{
     FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, RuntimeError, Store, TypedFunction,
@@ -142,7 +143,7 @@ impl Live {
         self.run(running, |exports, env| {
             let blocks = [block(env, event_type.as_bytes())?, block(env, data)?];
             let [ty, data] = blocks;
-            if overlap(ty, data) {
+            if overlap(ty, data) && !unwired(Limit::Allocator) {
                 let what = "gave out memory that it had given out before".into();
                 return Err(ErrorKind::BadAllocation { what }.into());
             }
@@ -280,7 +281,7 @@ fn overlap(a: Region, b: Region) -> bool {
 }
 
 fn response(env: &mut FunctionEnvMut<'_, Guest>, region: Region) -> Result<Bytes, Error> {
-    if region.len as usize > ceilings::RESPONSE {
+    if region.len as usize > ceilings::RESPONSE && !unwired(Limit::Response) {
         return Err(ErrorKind::ResponseTooLarge { len: region.len.into(), ceiling: ceilings::RESPONSE }.into());
     }
     let memory = env.data().parts()?.memory.clone();

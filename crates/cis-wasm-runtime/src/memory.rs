@@ -9,8 +9,11 @@
 //!   never shared between threads ([`crate::check::FEATURES`] has no threads). So nobody else writes to the bytes while
 //!   they are copied.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use cis_wasm_abi::Region;
+use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::{AsStoreMut, AsStoreRef, Memory, Pages, WASM_PAGE_SIZE};
 
 /// A region does not lie within memory.
@@ -19,6 +22,17 @@ pub(crate) struct OutOfBounds {
     pub region: Region,
     /// The size of memory in bytes.
     pub memory: u64,
+}
+
+/// The bytes of a region, when it lies within a memory of this size. A test can have it cut instead of refused, so that it
+/// lies within memory in any case.
+pub(crate) fn within(region: Region, memory: u64) -> Option<Range<usize>> {
+    if !unwired(Limit::Pointers) {
+        return region.within(memory);
+    }
+    let ptr = u64::from(region.ptr).min(memory);
+    let len = u64::from(region.len).min(memory - ptr);
+    Some(ptr as usize..(ptr + len) as usize)
 }
 
 /// A guest's linear memory.
@@ -57,8 +71,9 @@ impl GuestMemory {
         let view = self.memory.view(store);
         let memory = view.data_size();
         let region = Region { ptr, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
-        let range = region.within(memory).filter(|range| range.len() == bytes.len());
-        let range = range.ok_or(OutOfBounds { region, memory })?;
+        let whole = |range: &Range<usize>| range.len() == bytes.len() || unwired(Limit::Pointers);
+        let range = within(region, memory).filter(whole).ok_or(OutOfBounds { region, memory })?;
+        let bytes = &bytes[..range.len()];
         // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which stay mapped while the store is borrowed;
         // the exclusive borrow keeps everybody else away; `bytes` is host memory and cannot overlap.
         unsafe { view.data_ptr().add(range.start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
@@ -79,7 +94,7 @@ impl GuestMemory {
     ) -> Result<T, OutOfBounds> {
         let view = self.memory.view(store);
         let memory = view.data_size();
-        let range = region.within(memory).ok_or(OutOfBounds { region, memory })?;
+        let range = within(region, memory).ok_or(OutOfBounds { region, memory })?;
         // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which are initialised and stay mapped while the
         // store is borrowed; `take` is ours, runs no guest and keeps nothing.
         let bytes = unsafe { std::slice::from_raw_parts(view.data_ptr().add(range.start).cast_const(), range.len()) };

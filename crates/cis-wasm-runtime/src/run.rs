@@ -8,7 +8,8 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use cis_wasm_abi::{EXPORT_INIT, ceilings};
+use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_INIT, ceilings};
+use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
 use futures_channel::oneshot;
 
@@ -144,7 +145,7 @@ struct Event {
 
 impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
-        let state = spec.state;
+        let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
         let program = Program::compile(runtime.compiler(), runtime.metering(), wasm, spec)?;
         let mut live = Live::new(&program)?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
@@ -342,7 +343,7 @@ impl Skill {
         let (result, ran) = live.event(event_type, data, running, true);
         let known = match &result {
             Ok(_) => true,
-            Err(error) => matches!(error.kind(), ErrorKind::SkillFailed { .. }),
+            Err(error) => matches!(error.kind(), ErrorKind::SkillFailed { .. }) || unwired(Limit::Retire),
         };
         if known {
             *slot = Slot::Ready(live);
@@ -374,7 +375,9 @@ impl Skill {
 
     /// Whether an instance has anything to do before its first event.
     fn starts_up(&self) -> bool {
-        self.program.shape.has_start || self.program.shape.has(EXPORT_INIT)
+        let shape = &self.program.shape;
+        // Saying its version is code as any other: what it changes, every instance has to have.
+        shape.has_start || shape.has(EXPORT_ABI_VERSION) || shape.has(EXPORT_INIT)
     }
 
     /// What is left of an event of which nothing ran.

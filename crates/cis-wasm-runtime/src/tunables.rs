@@ -7,6 +7,7 @@
 
 use std::ptr::NonNull;
 
+use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::sys::vm::{VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition};
 use wasmer::sys::{BaseTunables, Tunables};
 use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType, WASM_PAGE_SIZE};
@@ -24,11 +25,14 @@ impl CappedTunables {
     /// The caps of a module whose tables declare so many elements together; the check saw to it that they are within
     /// the limit.
     pub(crate) fn new(limits: &Limits, tables: u32, declared_elements: u32) -> Self {
-        let pages = limits.memory_bytes / WASM_PAGE_SIZE as u64;
+        let pages = if unwired(Limit::Memory) { u64::MAX } else { limits.memory_bytes / WASM_PAGE_SIZE as u64 };
         CappedTunables {
             base: BaseTunables::new(),
             pages: Pages(u32::try_from(pages).unwrap_or(u32::MAX).min(Pages::max_value().0)),
-            spare_elements: limits.table_elements.saturating_sub(declared_elements) / tables.max(1),
+            spare_elements: match unwired(Limit::Tables) {
+                true => u32::MAX,
+                false => limits.table_elements.saturating_sub(declared_elements) / tables.max(1),
+            },
         }
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use crate::unwired::{Limit, unwired};
 use crate::{BackendError, BackendErrorKind, SkillName};
 
 /// A space of keys. A skill has its own; others it reaches only where its manifest names them.
@@ -45,7 +46,9 @@ impl Quota {
     /// [`BackendErrorKind::QuotaExceeded`], naming the quota.
     pub fn admit(&self, namespace: &Namespace, keys: u64, bytes: u64) -> Result<(), BackendError> {
         let name = namespace.as_str();
-        let why = if keys > self.keys {
+        let why = if unwired(Limit::Quota) {
+            return Ok(());
+        } else if keys > self.keys {
             format!("`{name}` would hold {keys} keys, its quota is {}", self.keys)
         } else if bytes > self.bytes {
             format!("`{name}` would hold {bytes} bytes, its quota is {}", self.bytes)
