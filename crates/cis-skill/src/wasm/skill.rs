@@ -64,7 +64,7 @@ impl WasmSkill {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::Runtime`], with the event's receipt and log.
+    /// [`ErrorKind::Runtime`](crate::ErrorKind::Runtime), with the event's receipt and log.
     pub fn handle(&self, event: Event) -> impl Future<Output = Result<Response>> + Send + 'static + use<> {
         let instance = self.inner.instance.clone();
         async move { answer(instance.handle(event.event_type(), event.data().clone()).await) }
