@@ -16,7 +16,9 @@ use std::borrow::Cow;
 
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasm_encoder::reencode::{Error as ReencodeError, Reencode, utils};
-use wasm_encoder::{BlockType, CodeSection, Function, FunctionSection, Instruction, TypeSection, ValType};
+use wasm_encoder::{
+    BlockType, CodeSection, CustomSection, Function, FunctionSection, Instruction, TypeSection, ValType,
+};
 use wasmparser::{FunctionBody, Operator, Parser, Payload, TypeRef};
 
 use crate::error::{Error, ErrorKind};
@@ -200,6 +202,19 @@ const _: () = assert!(wasmer::WASM_PAGE_SIZE == 1 << 16, "the page size is writt
 
 impl Reencode for Guard {
     type Error = std::convert::Infallible;
+
+    /// Only names are of use to anybody, and no number in them moves. What they say is not looked at here: it may be
+    /// anything.
+    fn parse_custom_section(
+        &mut self,
+        module: &mut wasm_encoder::Module,
+        section: wasmparser::CustomSectionReader<'_>,
+    ) -> Result<(), ReencodeError> {
+        if section.name() == "name" {
+            module.section(&CustomSection { name: "name".into(), data: section.data().into() });
+        }
+        Ok(())
+    }
 
     fn parse_type_section(
         &mut self,

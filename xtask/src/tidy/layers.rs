@@ -10,7 +10,7 @@ use crate::repo::Repo;
 use crate::tidy::Finding;
 
 /// A crate and the crates of this workspace that it may name.
-const LAYERS: [(&str, &[&str]); 10] = [
+const LAYERS: [(&str, &[&str]); 11] = [
     ("cis-wasm-abi", &[]),
     ("cis-wasm-host", &["cis-wasm-abi"]),
     ("cis-wasm-runtime", &["cis-wasm-abi", "cis-wasm-host"]),
@@ -19,6 +19,7 @@ const LAYERS: [(&str, &[&str]); 10] = [
     ("cis-skill-sdk", &["cis-wasm-abi"]),
     ("cis-benches", &["cis-skill", "cis-skill-sdk", "cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("cis-generated", &["cis-skill", "cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
+    ("cis-hostile", &["cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("cis-reliability", &["cis-skill"]),
     ("xtask", &["cis-wasm-abi"]),
 ];

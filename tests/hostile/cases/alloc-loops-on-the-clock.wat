@@ -1,0 +1,14 @@
+;; class: allocator that loops
+;; what: an allocation never ends, and there is fuel enough
+;; expect: deadline_exceeded
+;; fuel: 9_000_000_000_000
+;; deadline_ms: 100
+;; unwires: deadline
+(module
+  (memory (export "memory") 1)
+  (func (export "cis_alloc") (param i32) (result i32)
+      (loop (br 0))
+      (i32.const 0))
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (i32.const 0)))

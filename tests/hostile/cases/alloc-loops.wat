@@ -1,0 +1,13 @@
+;; class: allocator that loops
+;; what: an allocation never ends
+;; expect: out_of_fuel
+;; fuel: 1_000_000
+;; unwires: fuel
+(module
+  (memory (export "memory") 1)
+  (func (export "cis_alloc") (param i32) (result i32)
+      (loop (br 0))
+      (i32.const 0))
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (i32.const 0)))

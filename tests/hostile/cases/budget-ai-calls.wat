@@ -1,0 +1,16 @@
+;; class: loop over the AI
+;; what: a hundred prompts where three are paid for
+;; budget: ai_calls=3 ai_tokens=1000000
+;; expect: out_of_ai_calls
+;; unwires: ai_calls
+;; grants: ai
+;; ai: answers
+(module
+  (import "env" "host_ai_chat" (func $chat (param i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32) (local $n i32)
+    (local.set $n (i32.const 100))
+    (loop (drop (call $chat (i32.const 0) (i32.const 4)))
+    (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+    (i32.const 0)))

@@ -1,0 +1,12 @@
+;; class: metadata service of a cloud
+;; what: 169.254.169.254, which no manifest rule names
+;; grants: http
+;; http: egress
+;; data: http://169.254.169.254/latest/meta-data/
+;; expect: denied
+(module
+  (import "env" "host_http_post" (func $post (param i32 i32 i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (i32.wrap_i64 (call $post (local.get $data) (local.get $len) (i32.const 0) (i32.const 0)))))

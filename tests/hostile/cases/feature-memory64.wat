@@ -1,0 +1,9 @@
+;; class: feature that is off
+;; what: memory of 64 bits
+;; expect_load: invalid_module
+;; unwires: features
+(module
+  (memory (export "memory") i64 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (i32.const 0)))

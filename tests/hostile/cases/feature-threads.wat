@@ -1,0 +1,10 @@
+;; class: feature that is off
+;; what: atomic instructions
+;; expect_load: invalid_module
+;; unwires: features
+(module
+  (memory (export "memory") 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (drop (i32.atomic.load (i32.const 0)))
+    (i32.const 0)))

@@ -1,0 +1,15 @@
+;; class: free that traps
+;; what: giving the event's bytes back traps; the instance goes, the next event has a new one
+;; state: kept
+;; data: x
+;; expect: trap_unreachable trap_unreachable
+(module
+  (memory (export "memory") 1)
+  (global $next (mut i32) (i32.const 1024))
+  (func (export "cis_alloc") (param i32) (result i32)
+      (global.get $next)
+      (global.set $next (i32.add (global.get $next) (local.get 0))))
+  (func (export "cis_free") (param i32 i32) unreachable)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (i32.const 0)))

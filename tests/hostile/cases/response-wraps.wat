@@ -1,0 +1,9 @@
+;; class: packed result that wraps
+;; what: a response of 8 MiB that begins in memory
+;; expect: bad_pointer
+;; unwires: pointers
+(module
+  (memory (export "memory") 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i64)
+    (i64.const 0x0000ffff00800000)))

@@ -1,0 +1,22 @@
+;; class: engine's trap on the last of the stack
+;; what: a recursion that ends behind the end of a table, ever deeper
+;; repeat: 100
+;; expect: trap_table_out_of_bounds|trap_stack_overflow
+;; unwires: headroom
+(module
+  (memory (export "memory") 1)
+  (table 1 funcref)
+  (func $deep (param $left i32) (result i32)
+      (if (result i32) (local.get $left)
+        (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get $left) (i32.const 1)))))
+        (else (ref.is_null (table.get (i32.const 77))))))
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32) (local $n i32) (local $i i32)
+    (loop $digit
+    (if (i32.lt_u (local.get $i) (local.get $len)) (then
+    (local.set $n (i32.add (i32.mul (local.get $n) (i32.const 10))
+    (i32.sub (i32.load8_u (i32.add (local.get $data) (local.get $i))) (i32.const 48))))
+    (local.set $i (i32.add (local.get $i) (i32.const 1)))
+    (br $digit))))
+    (drop (call $deep (i32.add (i32.const 8000) (i32.mul (local.get $n) (i32.const 270)))))
+    (i32.const 0)))

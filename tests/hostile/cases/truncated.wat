@@ -1,0 +1,4 @@
+;; class: module cut short
+;; what: half of a module
+;; generate: truncated
+;; expect_load: invalid_module

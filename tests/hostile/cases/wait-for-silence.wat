@@ -1,0 +1,15 @@
+;; class: HTTP server that is silent
+;; what: a server that accepts and says nothing
+;; grants: http
+;; http: egress
+;; data: http://{allowed}/silent
+;; expect: deadline_exceeded
+;; deadline_ms: 150
+;; unwires: wait
+(module
+  (import "env" "host_http_post" (func $post (param i32 i32 i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (drop (call $post (local.get $data) (local.get $len) (i32.const 0) (i32.const 0)))
+    (i32.const 0)))

@@ -1,0 +1,14 @@
+;; class: AI that never answers
+;; what: a prompt to a model that hangs
+;; grants: ai
+;; ai: hung
+;; deadline_ms: 100
+;; expect: deadline_exceeded
+;; unwires: wait
+(module
+  (import "env" "host_ai_chat" (func $chat (param i32 i32) (result i64)))
+  (memory (export "memory") 1)
+  (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+    (result i32)
+    (drop (call $chat (i32.const 0) (i32.const 4)))
+    (i32.const 0)))
