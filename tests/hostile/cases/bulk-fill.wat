@@ -1,13 +1,13 @@
 ;; class: bulk memory for nothing
-;; what: 64 KiB filled a million times for a few instructions each
-;; fuel: 200_000_000
+;; what: 64 KiB filled twenty thousand times for a few instructions each
+;; fuel: 40_000_000
 ;; expect: out_of_fuel
 ;; unwires: bulk
 (module
   (memory (export "memory") 1)
   (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
     (result i32) (local $n i32)
-    (local.set $n (i32.const 1000000))
+    (local.set $n (i32.const 20000))
     (loop (memory.fill (i32.const 0) (i32.const 1) (i32.const 65536))
     (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
     (i32.const 0)))

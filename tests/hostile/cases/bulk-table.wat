@@ -1,6 +1,6 @@
 ;; class: table operations for nothing
 ;; what: ten thousand elements filled and copied, over and over
-;; fuel: 200_000_000
+;; fuel: 400_000_000
 ;; expect: out_of_fuel
 ;; unwires: bulk
 (module

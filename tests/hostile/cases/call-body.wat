@@ -2,7 +2,6 @@
 ;; what: 8 MiB and a byte to a server that takes them
 ;; memory_kib: 65536
 ;; expect: too_large
-;; unwires: call_ceilings
 ;; grants: http
 ;; http: egress
 ;; data: http://{allowed}/

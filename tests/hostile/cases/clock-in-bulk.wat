@@ -3,7 +3,6 @@
 ;; fuel: 9_000_000_000_000
 ;; deadline_ms: 100
 ;; expect: deadline_exceeded
-;; unwires: deadline
 (module
   (memory (export "memory") 48)
   (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)

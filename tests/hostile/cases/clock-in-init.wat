@@ -3,7 +3,6 @@
 ;; fuel: 9_000_000_000_000
 ;; deadline_ms: 100
 ;; expect_load: deadline_exceeded
-;; unwires: deadline
 (module
   (memory (export "memory") 1)
   (func (export "skill_init") (result i32) (loop (br 0)) (i32.const 0))

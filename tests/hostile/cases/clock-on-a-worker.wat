@@ -4,7 +4,6 @@
 ;; deadline_ms: 100
 ;; via: handle
 ;; expect: deadline_exceeded
-;; unwires: deadline
 (module
   (memory (export "memory") 1)
   (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)

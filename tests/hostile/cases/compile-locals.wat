@@ -2,4 +2,3 @@
 ;; what: ten thousand and one
 ;; generate: locals 10001
 ;; expect_load: module_too_large
-;; unwires: ceilings

@@ -1,5 +1,5 @@
 ;; class: types of many parameters
-;; what: five hundred types of a thousand parameters
-;; generate: types 500 1000
+;; what: a thousand types of 120 parameters
+;; generate: types 1000 120
 ;; expect_load: module_too_large
 ;; unwires: ceilings

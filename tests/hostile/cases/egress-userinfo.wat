@@ -1,8 +1,8 @@
 ;; class: address behind a user name
-;; what: the allowed server as the name of a user
+;; what: a user name before the host that is allowed
 ;; grants: http
 ;; http: egress
-;; data: http://{allowed}@{private}/
+;; data: http://user@{allowed}/
 ;; expect: denied
 ;; unwires: grants
 (module

@@ -2,7 +2,6 @@
 ;; what: a counter and a start function of the guest's, by the names that the runtime gives its own
 ;; fuel: 1_000_000
 ;; expect: out_of_fuel
-;; unwires: fuel
 (module
   (memory (export "memory") 1)
   (global $fuel (export "cis:fuel") (mut i64) (i64.const 0x7fffffffffffffff))

@@ -1,7 +1,6 @@
 ;; class: feature that is off
 ;; what: types of the garbage collector
 ;; expect_load: invalid_module
-;; unwires: features
 (module
   (memory (export "memory") 1)
   (type (struct (field i32)))

@@ -3,7 +3,6 @@
 ;; state: kept
 ;; fuel: 1_000_000
 ;; expect: out_of_fuel out_of_fuel
-;; unwires: fuel
 (module
   (memory (export "memory") 1)
   (global $next (mut i32) (i32.const 1024))

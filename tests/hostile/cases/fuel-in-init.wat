@@ -2,7 +2,6 @@
 ;; what: skill_init loops
 ;; fuel: 1_000_000
 ;; expect_load: out_of_fuel
-;; unwires: fuel
 (module
   (memory (export "memory") 1)
   (func (export "skill_init") (result i32) (loop (br 0)) (i32.const 0))

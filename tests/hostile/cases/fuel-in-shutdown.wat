@@ -4,7 +4,6 @@
 ;; state: kept
 ;; expect: ok
 ;; shutdown: out_of_fuel
-;; unwires: fuel
 (module
   (memory (export "memory") 1)
   (func (export "skill_shutdown") (loop (br 0)))

@@ -2,7 +2,6 @@
 ;; what: it never says which version it speaks
 ;; fuel: 1_000_000
 ;; expect_load: out_of_fuel
-;; unwires: fuel
 (module
   (memory (export "memory") 1)
   (func (export "cis_abi_version") (result i32) (loop (br 0)) (i32.const 1))

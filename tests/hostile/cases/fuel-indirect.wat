@@ -2,7 +2,6 @@
 ;; what: each function calls the next through the table, and a loop the first
 ;; fuel: 20_000_000
 ;; expect: out_of_fuel
-;; unwires: fuel
 (module
   (memory (export "memory") 1)
   (table funcref (elem $f $g))

@@ -3,7 +3,6 @@
 ;; deadline_ms: 300
 ;; expect: deadline_exceeded
 ;; memory: full-of-keys
-;; unwires: deadline
 (module
   (import "env" "host_memory_list" (func $list (param i32 i32) (result i64)))
   (memory (export "memory") 1)

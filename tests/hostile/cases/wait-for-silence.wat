@@ -5,7 +5,6 @@
 ;; data: http://{allowed}/silent
 ;; expect: deadline_exceeded
 ;; deadline_ms: 150
-;; unwires: wait
 (module
   (import "env" "host_http_post" (func $post (param i32 i32 i32 i32) (result i64)))
   (memory (export "memory") 1)

@@ -5,7 +5,6 @@
 ;; deadline_ms: 100
 ;; via: handle
 ;; expect: deadline_exceeded
-;; unwires: wait
 (module
   (import "env" "host_ai_chat" (func $chat (param i32 i32) (result i64)))
   (memory (export "memory") 1)

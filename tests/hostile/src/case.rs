@@ -30,6 +30,7 @@ use cis_wasm_runtime::{Compiler, Limits, State};
 /// | `memory`, `ai`, `http` | what stands behind the calls, see [`Backends`] |
 /// | `generate` | the name of a generator, and its numbers, in place of a body |
 /// | `compilers` | the names of the compilers it is for, where it is not for all |
+/// | `Invariant` | what makes the unsafe code of a Rust guest sound; for readers |
 /// | `seconds` | how long the process may take, for cases that compile much |
 ///
 /// In `data`, `{allowed}` and `{private}` are the addresses of two servers on loopback. The egress policy allows the
@@ -187,7 +188,11 @@ struct Header<'t> {
 
 impl<'t> Header<'t> {
     fn of(file: &str, text: &'t str) -> Result<Self, String> {
-        let mark = if file.ends_with(".wat") { ";;" } else { "//" };
+        let mark = match file.rsplit_once('.') {
+            Some((_, "wat")) => ";;",
+            Some((_, "rs")) => "//!",
+            _ => "//",
+        };
         let mut entries: Vec<(&str, &str)> = Vec::new();
         for line in text.lines().map_while(|line| line.strip_prefix(mark)) {
             let (key, value) = line.split_once(':').ok_or_else(|| format!("`{line}` is not `key: value`"))?;
@@ -292,6 +297,7 @@ impl<'t> Header<'t> {
             },
             patience: Duration::from_secs(self.number("seconds")?.unwrap_or(20)),
         };
+        self.take("Invariant");
         match self.entries.first() {
             None => Ok(case),
             Some((key, _)) => Err(format!("nobody knows the key `{key}`")),
