@@ -27,6 +27,13 @@ pub(crate) enum Command {
     CHeader,
     /// Everything that has to hold before a change lands
     Ci,
+    /// Try skills that mean harm, and print which were held: `hostile [--only NAME] [--unwire LIMIT | --mutate]`
+    #[command(disable_help_flag = true)]
+    Hostile {
+        /// Arguments for `cis-hostile`; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Show what a skill is, imports, exports and may use: `inspect-skill PATH_OR_WASM [--json]`
     #[command(disable_help_flag = true)]
     InspectSkill {

@@ -54,6 +54,13 @@ pub(crate) fn bench(repo: &Repo, args: &[String]) -> Result<(), Failure> {
     process::run(process::cargo().current_dir(repo.root()).args(["bench", "--package", "cis-benches"]).args(args))
 }
 
+/// Hands all arguments over to the program that tries hostile skills. Built as the tests are: limits can be taken out of
+/// service there.
+pub(crate) fn to_hostile(repo: &Repo, args: Vec<String>) -> Result<(), Failure> {
+    let program = program(repo, "cis-hostile", Profile::Dev)?;
+    Err(process::hand_over(std::process::Command::new(program).args(args)))
+}
+
 /// Hands all arguments over to a command that runs skills until something gives.
 pub(crate) fn to_reliability(repo: &Repo, profile: Profile, args: Vec<String>) -> Result<(), Failure> {
     let program = program(repo, "cis-reliability", profile)?;

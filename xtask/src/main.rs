@@ -51,6 +51,7 @@ fn run(command: Command) -> Result<(), Failure> {
         }
         Command::CHeader => c_header::write(&repo),
         Command::Ci => ci::run(&repo),
+        Command::Hostile { args } => forward::to_hostile(&repo, args),
         Command::InspectSkill { args } => forward::to_cli(&repo, "inspect", args),
         Command::NewSkill(args) => new_skill::create(&repo, &args),
         Command::Reliability { release, args } => {
