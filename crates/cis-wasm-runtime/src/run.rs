@@ -5,7 +5,7 @@ use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_INIT, ceilings};
@@ -194,11 +194,15 @@ impl WasmInstance {
     /// Handles an event on the runtime's workers. The future belongs to no executor in particular.
     ///
     /// Dropping it cancels the event: at the next slice of fuel, or at once where it waits for a backend.
+    ///
+    /// # Panics
+    ///
+    /// The future does when it is polled again after it was ready.
     pub fn handle(&self, event_type: &str, data: Bytes) -> impl Future<Output = Outcome> + Send + 'static {
         let cancel = Cancel::default();
         let (reply, answer) = oneshot::channel();
         let event = Event { event_type: event_type.to_owned(), data, cancel: cancel.clone(), reply };
-        Handling { skill: self.skill.clone(), event: Some(event), answer, guard: CancelOnDrop(cancel) }
+        Handling { skill: self.skill.clone(), event: Some(event), answer: Some(answer), guard: CancelOnDrop(cancel) }
     }
 
     /// Ends a kept skill on the calling thread: runs its `skill_shutdown` and drops its instance. Later events are refused.
@@ -483,7 +487,8 @@ impl Drop for CancelOnDrop {
 struct Handling {
     skill: Arc<Skill>,
     event: Option<Event>,
-    answer: oneshot::Receiver<Outcome>,
+    /// There until it was given out. Asked again, a channel would say that its sender had gone, as if the runtime had.
+    answer: Option<oneshot::Receiver<Outcome>>,
     guard: CancelOnDrop,
 }
 
@@ -495,9 +500,10 @@ impl Future for Handling {
             self.skill.submit(event);
         }
         debug_assert!(self.guard.0.check().is_ok(), "cancelled only when dropped");
-        Pin::new(&mut self.answer).poll(context).map(|answer| {
-            // The sender goes without an answer only when its job was dropped with the workers.
-            answer.unwrap_or_else(|_| self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into()))
-        })
+        let answer = self.answer.as_mut().expect("an event's future is not polled after it was ready");
+        let answer = ready!(Pin::new(answer).poll(context));
+        self.answer = None;
+        // The sender goes without an answer only when its job was dropped with the workers.
+        Poll::Ready(answer.unwrap_or_else(|_| self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into())))
     }
 }

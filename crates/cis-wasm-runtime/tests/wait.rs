@@ -3,7 +3,8 @@
 mod common;
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
@@ -101,6 +102,29 @@ fn block_on<F: Future>(future: F) -> F::Output {
         match future.as_mut().poll(&mut Context::from_waker(&waker)) {
             Poll::Ready(output) => return output,
             Poll::Pending => thread::park(),
+        }
+    }
+}
+
+/// A future that was polled once, which is what sends an event. It may have been ready at once.
+enum Sent<F: Future> {
+    Pending(Pin<Box<F>>),
+    Ready(F::Output),
+}
+
+fn send<F: Future>(future: F) -> Sent<F> {
+    let mut future = Box::pin(future);
+    match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Pending => Sent::Pending(future),
+        Poll::Ready(output) => Sent::Ready(output),
+    }
+}
+
+impl<F: Future> Sent<F> {
+    fn answer(self) -> F::Output {
+        match self {
+            Sent::Pending(future) => block_on(future),
+            Sent::Ready(output) => output,
         }
     }
 }
@@ -220,16 +244,30 @@ fn a_kept_skill_takes_events_in_order() {
     for compiler in Compiler::ALL {
         let skill = guest(&on_event_packed(&count)).kept();
         let instance = skill.load(*compiler).unwrap();
-        let mut never = Context::from_waker(Waker::noop());
-        let mut events: Vec<_> = (0..200).map(|_| Box::pin(instance.handle("count", Bytes::new()))).collect();
-        // Sent in this order: the first poll is what sends.
-        for event in &mut events {
-            let _ = event.as_mut().poll(&mut never);
-        }
+        let events: Vec<_> = (0..200).map(|_| send(instance.handle("count", Bytes::new()))).collect();
         for (index, event) in events.into_iter().enumerate() {
-            assert_eq!(block_on(event).result.unwrap()[0], index as u8 + 1);
+            assert_eq!(event.answer().result.unwrap()[0], index as u8 + 1);
         }
     }
+}
+
+#[test]
+fn an_event_is_answered_once() {
+    guest(&on_event("(i32.const 0)")).loaded(|instance| {
+        let mut event = Box::pin(instance.handle("test", Bytes::new()));
+        let mut never = Context::from_waker(Waker::noop());
+        let outcome = loop {
+            match event.as_mut().poll(&mut never) {
+                Poll::Ready(outcome) => break outcome,
+                Poll::Pending => thread::yield_now(),
+            }
+        };
+        assert!(outcome.result.is_ok());
+        // Not an error that says something of the event or of the runtime.
+        let again = catch_unwind(AssertUnwindSafe(|| event.as_mut().poll(&mut never).is_ready()));
+        let panic = again.unwrap_err();
+        assert!(panic.downcast_ref::<String>().unwrap().contains("polled after it was ready"));
+    });
 }
 
 #[test]
@@ -336,22 +374,15 @@ fn a_kept_skill_closes_after_its_events() {
 
         let kept = skill.clone().kept();
         let kept = runtime.load(&kept.wasm, kept.spec).unwrap();
-        let mut never = Context::from_waker(Waker::noop());
-        let mut before: Vec<_> = (0..50).map(|_| Box::pin(kept.handle("test", Bytes::new()))).collect();
-        let mut closing = Box::pin(kept.close());
-        let mut after = Box::pin(kept.handle("test", Bytes::new()));
-        for event in &mut before {
-            let _ = event.as_mut().poll(&mut never);
-        }
-        let closed = closing.as_mut().poll(&mut never);
-        let _ = after.as_mut().poll(&mut never);
+        let before: Vec<_> = (0..50).map(|_| send(kept.handle("test", Bytes::new()))).collect();
+        let closing = send(kept.close());
+        let after = send(kept.handle("test", Bytes::new()));
         for event in before {
-            assert!(block_on(event).result.is_ok());
+            assert!(event.answer().result.is_ok());
         }
-        assert_eq!(block_on(after).result.unwrap_err().code(), "runtime_closed");
+        assert_eq!(after.answer().result.unwrap_err().code(), "runtime_closed");
         // That it ran shows in its mistake.
-        let closed = if let Poll::Ready(closed) = closed { closed } else { block_on(closing) };
-        assert_eq!(closed.unwrap_err().code(), "bad_pointer");
+        assert_eq!(closing.answer().unwrap_err().code(), "bad_pointer");
         assert!(block_on(kept.close()).is_ok());
     }
 }
