@@ -76,21 +76,24 @@ impl HostCall {
         }
     }
 
+    /// The arguments with their names, in the order of the import's parameters. A log line's level is not among them.
+    pub fn arguments(&self) -> impl Iterator<Item = (&'static str, &[u8])> {
+        let (first, second): ((_, &[u8]), Option<(_, &[u8])>) = match self {
+            HostCall::AiChat { prompt } => (("prompt", prompt.as_bytes()), None),
+            HostCall::ConfigGet { key } | HostCall::MemoryDelete { key } | HostCall::MemoryGet { key } => {
+                (("key", key.as_bytes()), None)
+            }
+            HostCall::HttpPost { url, body } => (("url", url.as_bytes()), Some(("body", body))),
+            HostCall::Log { message, .. } | HostCall::SetError { message } => (("message", message.as_bytes()), None),
+            HostCall::MemoryList { prefix } => (("prefix", prefix.as_bytes()), None),
+            HostCall::MemorySet { key, value } => (("key", key.as_bytes()), Some(("value", value))),
+        };
+        std::iter::once(first).chain(second)
+    }
+
     /// How many bytes the call carried out of the guest.
     pub fn bytes(&self) -> u64 {
-        let len = match self {
-            HostCall::AiChat { prompt: text }
-            | HostCall::ConfigGet { key: text }
-            | HostCall::Log { message: text, .. }
-            | HostCall::MemoryDelete { key: text }
-            | HostCall::MemoryGet { key: text }
-            | HostCall::MemoryList { prefix: text }
-            | HostCall::SetError { message: text } => text.len(),
-            HostCall::HttpPost { url: text, body: bytes } | HostCall::MemorySet { key: text, value: bytes } => {
-                text.len() + bytes.len()
-            }
-        };
-        len as u64
+        self.arguments().map(|(_, bytes)| bytes.len() as u64).sum()
     }
 }
 

@@ -48,17 +48,24 @@ pub enum HostError {
         /// How much the call would have taken.
         wanted: u64,
     },
-    /// A replayed call is not the one that was recorded.
+    /// A run is not the one that its journal is of.
     #[error(
-        "call {index} of the run is {got}, the recording has {recorded}; the skill is not the one that was recorded"
+        "host call {index} is not the one in the journal: {difference}; the module, its event or what it may use is not \
+         what was journalled"
     )]
     Diverged {
         /// The number of the call in the run, from 0.
         index: usize,
-        /// What the guest called.
-        got: String,
-        /// What the journal holds, or that it has ended.
-        recorded: String,
+        /// The first difference. Holds no secret.
+        difference: String,
+    },
+    /// A run that is answered from a journal alone made a call that the journal has no answer to.
+    #[error("the journal has no answer to host call {index}, {call}")]
+    NotJournalled {
+        /// The number of the call in the run, from 0.
+        index: usize,
+        /// The import.
+        call: &'static str,
     },
 }
 
@@ -67,7 +74,7 @@ impl HostError {
     pub fn fault(&self) -> Fault {
         match self {
             HostError::BudgetExhausted { .. } => Fault::Guest,
-            HostError::Diverged { .. } => Fault::Bug,
+            HostError::Diverged { .. } | HostError::NotJournalled { .. } => Fault::Bug,
         }
     }
 }

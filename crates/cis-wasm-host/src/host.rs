@@ -13,9 +13,9 @@ use url::Url;
 
 use crate::unwired::{Limit, unwired};
 use crate::{
-    Access, AiBackend, AiReply, AiRequest, BackendError, BackendErrorKind, Grants, HostCall, HostError, HostReply,
-    HttpBackend, HttpRequest, HttpResponse, Journal, Ledger, MemoryBackend, Namespace, Resource, Secrets, SkillName,
-    SkillScope,
+    Access, AiBackend, AiReply, AiRequest, Answer, BackendError, BackendErrorKind, Charge, Grants, HostCall, HostError,
+    HostReply, HttpBackend, HttpRequest, HttpResponse, Journal, JournalEntry, Ledger, MemoryBackend, Namespace,
+    Resource, Secrets, SkillName, SkillScope,
 };
 
 /// A host: the backends that skills reach. Cheap to clone; clones are the same host.
@@ -117,7 +117,7 @@ impl CallContext {
             ledger: Ledger::new(scope.budget),
             grants: Arc::new(scope.grants.clone()),
             scope,
-            journal: Journal::Off,
+            journal: Journal::OFF,
             log: Vec::new(),
             error_text: None,
             last_failure: None,
@@ -127,6 +127,24 @@ impl CallContext {
     /// The skill.
     pub fn scope(&self) -> &SkillScope {
         &self.scope
+    }
+
+    /// What an answer, live or kept, means for the event.
+    fn end(&mut self, call: &'static str, answer: Answer) -> Result<HostReply, HostError> {
+        match answer {
+            Answer::Replied(reply) => {
+                self.ledger.take(call, Resource::BytesOut, reply.bytes())?;
+                Ok(reply)
+            }
+            Answer::Refused { status, message } => {
+                self.last_failure = Some(CallFailure { call, status, message });
+                Ok(HostReply::Status(status))
+            }
+            Answer::Exhausted { resource, wanted } => Err(self.ledger.exhausted(call, resource, wanted)),
+            Answer::Unanswered => {
+                Err(HostError::NotJournalled { index: self.journal.entries().len().saturating_sub(1), call })
+            }
+        }
     }
 }
 
@@ -166,7 +184,40 @@ impl<E: Into<Refusal>> From<E> for Ended {
     }
 }
 
-type Answer = Result<HostReply, Ended>;
+type Answered = Result<HostReply, Ended>;
+
+/// A live call. However it ends, the event's journal learns of it.
+struct Asked<'c> {
+    context: &'c mut CallContext,
+    call: HostCall,
+    /// What its kind had taken before.
+    before: Charge,
+    kept: bool,
+}
+
+impl<'c> Asked<'c> {
+    fn new(context: &'c mut CallContext, call: HostCall) -> Self {
+        let before = Charge::total(&call, &context.ledger);
+        Asked { context, call, before, kept: false }
+    }
+
+    /// Keeps the call with its answer. The first time counts.
+    fn keep(&mut self, answer: impl FnOnce() -> Answer) {
+        if std::mem::replace(&mut self.kept, true) || self.context.journal.is_off() {
+            return;
+        }
+        let charge = Charge::total(&self.call, &self.context.ledger).since(self.before);
+        // The call has no further use here, and its arguments may be long.
+        let call = std::mem::replace(&mut self.call, HostCall::SetError { message: String::new() });
+        self.context.journal.keep(JournalEntry { call, answer: answer(), charge });
+    }
+}
+
+impl Drop for Asked<'_> {
+    fn drop(&mut self) {
+        self.keep(|| Answer::Unanswered);
+    }
+}
 
 impl Host {
     /// Starts putting a host together.
@@ -180,36 +231,54 @@ impl Host {
     /// [`CallContext::last_failure`] for the operator.
     ///
     /// Dropping the future gives the call up. Nothing of it can be taken back then: a backend may or may not have done
-    /// the work.
+    /// the work. A journal that grows keeps it as [`Answer::Unanswered`].
     ///
     /// # Errors
     ///
     /// Those that end the event: see [`HostError`].
     pub async fn call(&self, context: &mut CallContext, call: HostCall) -> Result<HostReply, HostError> {
         let name = call.name();
+        // Before the journal is asked, so that a run that is answered from it exhausts these two where the first run did.
         context.ledger.take(name, Resource::HostCalls, 1)?;
         context.ledger.take(name, Resource::BytesIn, call.bytes())?;
-        if let Some(replayed) = context.journal.replay(&call) {
-            let reply = replayed?;
-            context.ledger.take(name, Resource::BytesOut, reply.bytes())?;
-            return Ok(reply);
+        if let Some(kept) = context.journal.answer(&call, &self.inner.secrets) {
+            let (answer, charge) = kept?;
+            return self.answer_again(context, &call, answer, charge);
         }
-        let recorded = matches!(context.journal, Journal::Record(_)).then(|| call.clone());
-        let reply = match self.answer(context, call).await {
-            Ok(reply) => reply,
-            Err(Ended::Fatal(error)) => return Err(error),
-            Err(Ended::Refused(refusal)) => {
-                let message = self.inner.secrets.scrub(&refusal.message).into_owned();
-                tracing::debug!(target: "cis_skill", skill = %context.scope.name, call = name, status = refusal.status.name(), "{message}");
-                context.last_failure = Some(CallFailure { call: name, status: refusal.status, message });
-                HostReply::Status(refusal.status)
+        let mut asked = Asked::new(context, call);
+        let answer = match self.answer(asked.context, &asked.call).await {
+            Ok(reply) => Answer::Replied(reply),
+            Err(Ended::Refused(Refusal { status, message })) => {
+                let message = self.inner.secrets.scrub(&message).into_owned();
+                tracing::debug!(target: "cis_skill", skill = %asked.context.scope.name, call = name, status = status.name(), "{message}");
+                Answer::Refused { status, message }
             }
+            Err(Ended::Fatal(HostError::BudgetExhausted { resource, wanted, .. })) => {
+                Answer::Exhausted { resource, wanted }
+            }
+            Err(Ended::Fatal(error)) => return Err(error),
         };
-        context.ledger.take(name, Resource::BytesOut, reply.bytes())?;
-        if let Some(call) = recorded {
-            context.journal.record(|| call, &reply);
+        asked.keep(|| answer.clone());
+        asked.context.end(name, answer)
+    }
+
+    /// Does what a call with a kept answer did to its event, all but asking a backend.
+    fn answer_again(
+        &self,
+        context: &mut CallContext,
+        call: &HostCall,
+        answer: Answer,
+        charge: Charge,
+    ) -> Result<HostReply, HostError> {
+        charge.to(&mut context.ledger, call);
+        if answer == Answer::Replied(HostReply::OK) {
+            match call {
+                HostCall::Log { level, message } => context.log.push(self.log_line(*level, message)),
+                HostCall::SetError { message } => context.error_text = Some(self.error_text(message)),
+                _ => {}
+            }
         }
-        Ok(reply)
+        context.end(call.name(), answer)
     }
 
     /// Answers a call whose arguments are of no use, so that it counts as any other.
@@ -229,25 +298,24 @@ impl Host {
         Ok(HostReply::Status(status))
     }
 
-    async fn answer(&self, context: &mut CallContext, call: HostCall) -> Answer {
+    async fn answer(&self, context: &mut CallContext, call: &HostCall) -> Answered {
         match call {
             HostCall::AiChat { prompt } => self.ai_chat(context, prompt).await,
-            HostCall::ConfigGet { key } => config_get(context, &key),
-            HostCall::HttpPost { url, body } => self.http_post(context, &url, body).await,
-            HostCall::Log { level, message } => self.log(context, level, message),
-            HostCall::MemoryDelete { key } => self.memory_delete(context, &key).await,
-            HostCall::MemoryGet { key } => self.memory_get(context, &key).await,
-            HostCall::MemoryList { prefix } => self.memory_list(context, &prefix).await,
-            HostCall::MemorySet { key, value } => self.memory_set(context, &key, value).await,
+            HostCall::ConfigGet { key } => config_get(context, key),
+            HostCall::HttpPost { url, body } => self.http_post(context, url, body).await,
+            HostCall::Log { level, message } => self.log(context, *level, message),
+            HostCall::MemoryDelete { key } => self.memory_delete(context, key).await,
+            HostCall::MemoryGet { key } => self.memory_get(context, key).await,
+            HostCall::MemoryList { prefix } => self.memory_list(context, prefix).await,
+            HostCall::MemorySet { key, value } => self.memory_set(context, key, value).await,
             HostCall::SetError { message } => {
-                let message = cut(message, ceilings::ERROR_TEXT);
-                context.error_text = Some(self.inner.secrets.scrub(&message).into_owned());
+                context.error_text = Some(self.error_text(message));
                 Ok(HostReply::OK)
             }
         }
     }
 
-    async fn memory_get(&self, context: &mut CallContext, key: &str) -> Answer {
+    async fn memory_get(&self, context: &mut CallContext, key: &str) -> Answered {
         let place = Place::of_key(&context.scope, key, Access::Read)?;
         let value = guarded(self.memory()?.get(&place.namespace, place.key)).await?;
         Ok(match value {
@@ -256,24 +324,24 @@ impl Host {
         })
     }
 
-    async fn memory_set(&self, context: &mut CallContext, key: &str, value: Bytes) -> Answer {
+    async fn memory_set(&self, context: &mut CallContext, key: &str, value: &Bytes) -> Answered {
         const CALL: &str = "host_memory_set";
         let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
-        let value = within(value, ceilings::VALUE, "the value")?;
+        let value = within(value, ceilings::VALUE, "the value")?.clone();
         context.ledger.take(CALL, Resource::MemoryWrites, 1)?;
         context.ledger.take(CALL, Resource::MemoryWriteBytes, (place.key.len() + value.len()) as u64)?;
         guarded(self.memory()?.set(&place.namespace, place.key, value, context.scope.quota)).await?;
         Ok(HostReply::OK)
     }
 
-    async fn memory_delete(&self, context: &mut CallContext, key: &str) -> Answer {
+    async fn memory_delete(&self, context: &mut CallContext, key: &str) -> Answered {
         let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
         context.ledger.take("host_memory_delete", Resource::MemoryWrites, 1)?;
         let deleted = guarded(self.memory()?.delete(&place.namespace, place.key)).await?;
         Ok(HostReply::Status(if deleted { Status::Ok } else { Status::NotFound }))
     }
 
-    async fn memory_list(&self, context: &mut CallContext, prefix: &str) -> Answer {
+    async fn memory_list(&self, context: &mut CallContext, prefix: &str) -> Answered {
         let place = Place::of_prefix(&context.scope, prefix)?;
         let most_keys = if unwired(Limit::CallCeilings) { usize::MAX } else { ceilings::KEY_LIST };
         let keys = guarded(self.memory()?.list(&place.namespace, place.key, most_keys)).await?;
@@ -288,7 +356,7 @@ impl Host {
         Ok(HostReply::Bytes(within(list.into(), ceilings::KEY_LIST, "the key list")?))
     }
 
-    async fn ai_chat(&self, context: &mut CallContext, prompt: String) -> Answer {
+    async fn ai_chat(&self, context: &mut CallContext, prompt: &str) -> Answered {
         const CALL: &str = "host_ai_chat";
         if !context.grants.ai && !unwired(Limit::Grants) {
             return Err(Refusal::new(Status::Denied, "the manifest does not grant `permissions.ai`").into());
@@ -306,7 +374,8 @@ impl Host {
         context.ledger.take(CALL, Resource::AiTokens, left)?;
         let taken = prompt_tokens + 1 + left;
         let max_reply_tokens = u32::try_from(left + 1).unwrap_or(u32::MAX);
-        let reply: Result<AiReply, _> = guarded(ai.chat(AiRequest { prompt, max_reply_tokens })).await;
+        let reply: Result<AiReply, _> =
+            guarded(ai.chat(AiRequest { prompt: prompt.to_owned(), max_reply_tokens })).await;
         let real = match &reply {
             Ok(reply) => reply.prompt_tokens.saturating_add(reply.reply_tokens),
             // Nobody knows what a failed call cost: the prompt was probably read.
@@ -316,14 +385,14 @@ impl Host {
         Ok(HostReply::Bytes(within(Bytes::from(reply?.text), ceilings::REPLY, "the AI's reply")?))
     }
 
-    async fn http_post(&self, context: &mut CallContext, url: &str, body: Bytes) -> Answer {
+    async fn http_post(&self, context: &mut CallContext, url: &str, body: &Bytes) -> Answered {
         const CALL: &str = "host_http_post";
         if url.len() > ceilings::URL {
             return Err(
                 Refusal::new(Status::TooLarge, format!("the URL is longer than {} bytes", ceilings::URL)).into()
             );
         }
-        let body = within(body, ceilings::HTTP_BODY, "the request body")?;
+        let body = within(body, ceilings::HTTP_BODY, "the request body")?.clone();
         let url =
             Url::parse(url).map_err(|error| Refusal::new(Status::InvalidArgument, format!("the URL: {error}")))?;
         if !context.grants.http.permits(&url) && !unwired(Limit::Grants) {
@@ -366,20 +435,30 @@ impl Host {
         Ok(HostReply::Bytes(self.inner.secrets.scrub_bytes(body)))
     }
 
-    fn log(&self, context: &mut CallContext, level: Level, message: String) -> Answer {
-        let message = cut(message, ceilings::LOG_LINE);
+    fn log(&self, context: &mut CallContext, level: Level, message: &str) -> Answered {
+        let bytes = cut(message, ceilings::LOG_LINE).len() as u64;
         context.ledger.take("host_log", Resource::LogLines, 1)?;
-        context.ledger.take("host_log", Resource::LogBytes, message.len() as u64)?;
-        let message = self.inner.secrets.scrub(&message).into_owned();
-        let skill = &context.scope.name;
+        context.ledger.take("host_log", Resource::LogBytes, bytes)?;
+        let line = self.log_line(level, message);
+        let (skill, message) = (&context.scope.name, &line.message);
         match level {
             Level::Debug => tracing::debug!(target: "cis_skill", %skill, "{message}"),
             Level::Info => tracing::info!(target: "cis_skill", %skill, "{message}"),
             Level::Warn => tracing::warn!(target: "cis_skill", %skill, "{message}"),
             Level::Error => tracing::error!(target: "cis_skill", %skill, "{message}"),
         }
-        context.log.push(LogLine { level, message });
+        context.log.push(line);
         Ok(HostReply::OK)
+    }
+
+    /// A line as it stands in the log.
+    fn log_line(&self, level: Level, message: &str) -> LogLine {
+        LogLine { level, message: self.inner.secrets.scrub(cut(message, ceilings::LOG_LINE)).into_owned() }
+    }
+
+    /// An error's text as the operator sees it.
+    fn error_text(&self, message: &str) -> String {
+        self.inner.secrets.scrub(cut(message, ceilings::ERROR_TEXT)).into_owned()
     }
 
     fn memory(&self) -> Result<&dyn MemoryBackend, Refusal> {
@@ -388,7 +467,7 @@ impl Host {
     }
 }
 
-fn config_get(context: &CallContext, key: &str) -> Answer {
+fn config_get(context: &CallContext, key: &str) -> Answered {
     Ok(match context.scope.config.get(key) {
         None => HostReply::OK,
         Some(value) => HostReply::Bytes(value.to_string().into()),
@@ -462,11 +541,8 @@ fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Ref
 }
 
 /// Cuts a text at a ceiling, at a character's edge.
-fn cut(mut text: String, ceiling: usize) -> String {
-    if text.len() > ceiling && !unwired(Limit::CallCeilings) {
-        text.truncate(text.floor_char_boundary(ceiling));
-    }
-    text
+fn cut(text: &str, ceiling: usize) -> &str {
+    if unwired(Limit::CallCeilings) { text } else { &text[..text.floor_char_boundary(ceiling)] }
 }
 
 /// Runs a backend so that its panic is an error of the backend and not the end of a worker.

@@ -151,13 +151,24 @@ impl Ledger {
     ///
     /// When less is left than `amount`; nothing is taken then.
     pub fn take(&mut self, call: &'static str, resource: Resource, amount: u64) -> Result<(), HostError> {
-        let left = self.left(resource);
-        if amount > left && !unwired(Limit::Budget(resource)) {
-            let limit = self.limit.of(resource);
-            return Err(HostError::BudgetExhausted { call, resource, limit, left, wanted: amount });
+        if amount > self.left(resource) && !unwired(Limit::Budget(resource)) {
+            return Err(self.exhausted(call, resource, amount));
         }
         self.used.0[resource as usize] += amount;
         Ok(())
+    }
+
+    /// Takes what an earlier run of the same event took. It fitted then; where it was [settled](Self::settle) above the
+    /// limit, it is again.
+    pub(crate) fn charge(&mut self, resource: Resource, amount: u64) {
+        let used = &mut self.used.0[resource as usize];
+        *used = used.saturating_add(amount);
+    }
+
+    /// The error of taking more than is left.
+    pub(crate) fn exhausted(&self, call: &'static str, resource: Resource, wanted: u64) -> HostError {
+        let (limit, left) = (self.limit.of(resource), self.left(resource));
+        HostError::BudgetExhausted { call, resource, limit, left, wanted }
     }
 
     /// Replaces an amount taken beforehand by what the work really took, when that is known only afterwards.

@@ -68,7 +68,9 @@ pub use egress::{AddressClass, EgressClient, EgressPolicy, EgressPolicyError, Re
 pub use error::{Fault, HostError};
 pub use grant::{Access, Grants, HostPattern, HttpGrant, HttpRule, HttpRuleError, SecretGrant};
 pub use host::{CallContext, CallFailure, Host, HostBuilder, LogLine};
-pub use journal::{Journal, JournalEntry};
+pub use journal::{
+    Answer, Charge, JOURNAL_VERSION, Journal, JournalEntry, JournalError, decode_journal, encode_journal,
+};
 pub use ledger::{Amounts, Ledger, Resource};
 #[cfg(feature = "openai")]
 pub use openai::{OpenAi, OpenAiConfig, ReplyLimit};

@@ -201,6 +201,7 @@ impl Error {
             ErrorKind::EventTooLarge { .. } => "event_too_large",
             ErrorKind::Host(HostError::BudgetExhausted { resource, .. }) => out_of(*resource),
             ErrorKind::Host(HostError::Diverged { .. }) => "diverged",
+            ErrorKind::Host(HostError::NotJournalled { .. }) => "not_journalled",
             ErrorKind::InitFailed { cause: Some(failure), .. }
             | ErrorKind::SkillFailed { cause: Some(failure), .. } => failure.status.name(),
             ErrorKind::InitFailed { .. } => "init_failed",

@@ -151,20 +151,20 @@ impl WasmInstance {
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
         let mut running = program.running(&clock, &runtime, Thread::Lent);
         if state == State::Fresh {
-            running.context.journal = Journal::Record(Vec::new());
+            running.context.journal = Journal::record();
         }
         let (started, ran) = live.start_up(running);
         if let Err(error) = started {
             return Err(error.with_log(ran.context.log));
         }
-        let state = match (state, ran.context.journal) {
-            (State::Fresh, Journal::Record(entries)) => StateOf::Fresh { init: entries.into() },
-            (State::Fresh, _) => return Err(internal("the journal of skill_init was lost")),
-            (State::Kept, _) => {
+        let CallContext { journal, log: init_log, .. } = ran.context;
+        let state = match state {
+            State::Fresh => StateOf::Fresh { init: journal.into_entries().into() },
+            State::Kept => {
                 StateOf::Kept(Kept { instance: Mutex::new(Slot::Ready(Box::new(live))), queue: Mutex::default() })
             }
         };
-        let skill = Skill { id: SkillId::next(), program, runtime, state, init_log: ran.context.log };
+        let skill = Skill { id: SkillId::next(), program, runtime, state, init_log };
         Ok(WasmInstance { skill: Arc::new(skill) })
     }
 
@@ -308,7 +308,7 @@ impl Skill {
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
             let mut again = self.program.running(&running.clock, &self.runtime, on);
-            again.context.journal = Journal::Replay { entries: init.clone(), next: 0 };
+            again.context.journal = Journal::replay(init.clone());
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), Some(ran));
             }
