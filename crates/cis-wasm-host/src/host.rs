@@ -141,9 +141,7 @@ impl CallContext {
                 Ok(HostReply::Status(status))
             }
             Answer::Exhausted { resource, wanted } => Err(self.ledger.exhausted(call, resource, wanted)),
-            Answer::Unanswered => {
-                Err(HostError::NotJournalled { index: self.journal.entries().len().saturating_sub(1), call })
-            }
+            Answer::Unanswered => Err(HostError::NotJournalled { index: self.journal.next(), call }),
         }
     }
 }

@@ -209,6 +209,11 @@ fn perform(
     }
     let memory = env.data().parts()?.memory.clone();
     let call = call(&Arguments { call: name, env: &env.as_mut(), memory });
+    if env.data_mut().running()?.context.journal.trace().is_some() {
+        let left = guest::fuel_left(env)?;
+        let running = env.data_mut().running()?;
+        running.context.journal.at_fuel(running.fuel.used(left));
+    }
     let Running { host, context, clock, worker, .. } = env.data_mut().running()?;
     match call {
         Ok(call) => Ok(block_on(host.call(context, call), clock, name, worker.as_ref())?.map_err(Error::from)?),

@@ -27,7 +27,7 @@ pub(crate) struct Program {
 
 impl Program {
     pub(crate) fn compile(compiler: Compiler, metering: Metering, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
-        let LoadSpec { scope, host, limits, state: _ } = spec;
+        let LoadSpec { scope, host, limits, .. } = spec;
         let shape = Shape::of(wasm, &limits)?;
         #[cfg(feature = "singlepass")]
         if compiler == Compiler::Singlepass {

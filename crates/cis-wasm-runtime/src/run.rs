@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::{Context, Poll, ready};
 
@@ -43,12 +44,17 @@ pub struct LoadSpec {
     pub limits: Limits,
     /// What becomes of its memory.
     pub state: State,
+    /// Whether its first event can be recorded although it is kept: what `skill_init` asked and was answered is kept then.
+    /// For a fresh skill it always is.
+    pub recorded: bool,
+    /// What `skill_init` is answered from, when a recording is replayed. No call of it reaches the host then.
+    pub init: Option<Arc<[JournalEntry]>>,
 }
 
 impl LoadSpec {
     /// A fresh skill with the default limits.
     pub fn new(scope: SkillScope, host: Host) -> Self {
-        LoadSpec { scope, host, limits: Limits::default(), state: State::default() }
+        LoadSpec { scope, host, limits: Limits::default(), state: State::default(), recorded: false, init: None }
     }
 }
 
@@ -61,6 +67,8 @@ pub struct Outcome {
     pub log: Vec<LogLine>,
     /// What it was allowed and what it used.
     pub receipt: Receipt,
+    /// What it asked and was answered, when it was run with a journal.
+    pub journal: Journal,
 }
 
 /// A loaded skill, ready for events. Cheap to clone; clones are the same skill.
@@ -101,6 +109,10 @@ enum StateOf {
 
 /// The one instance of a kept skill.
 struct Kept {
+    /// What `skill_init` asked and was answered at load, if the skill may be recorded.
+    init: Arc<[JournalEntry]>,
+    /// Whether an event has begun.
+    begun: AtomicBool,
     instance: Mutex<Slot>,
     queue: Mutex<Queue>,
 }
@@ -139,6 +151,7 @@ enum Turn {
 struct Event {
     event_type: String,
     data: Bytes,
+    journal: Journal,
     cancel: Cancel,
     reply: oneshot::Sender<Outcome>,
 }
@@ -146,22 +159,27 @@ struct Event {
 impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
+        let (recorded, init) = (spec.recorded, spec.init.clone());
         let program = Program::compile(runtime.compiler(), runtime.metering(), wasm, spec)?;
         let mut live = Live::new(&program)?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
         let mut running = program.running(&clock, &runtime, Thread::Lent);
-        if state == State::Fresh {
-            running.context.journal = Journal::record();
-        }
+        running.context.journal = match init {
+            Some(init) => Journal::replay(init),
+            None if recorded || state == State::Fresh => Journal::record(),
+            None => Journal::OFF,
+        };
         let (started, ran) = live.start_up(running);
         if let Err(error) = started {
             return Err(error.with_log(ran.context.log));
         }
         let CallContext { journal, log: init_log, .. } = ran.context;
+        let init = journal.into_entries().into();
         let state = match state {
-            State::Fresh => StateOf::Fresh { init: journal.into_entries().into() },
+            State::Fresh => StateOf::Fresh { init },
             State::Kept => {
-                StateOf::Kept(Kept { instance: Mutex::new(Slot::Ready(Box::new(live))), queue: Mutex::default() })
+                let instance = Mutex::new(Slot::Ready(Box::new(live)));
+                StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
             }
         };
         let skill = Skill { id: SkillId::next(), program, runtime, state, init_log };
@@ -171,6 +189,14 @@ impl WasmInstance {
     /// What the skill logged while it was loaded.
     pub fn init_log(&self) -> &[LogLine] {
         &self.skill.init_log
+    }
+
+    /// What `skill_init` asked and was answered at load: empty for a kept skill that was not loaded to be
+    /// [recorded](LoadSpec::recorded).
+    pub fn init_journal(&self) -> &Arc<[JournalEntry]> {
+        match &self.skill.state {
+            StateOf::Fresh { init } | StateOf::Kept(Kept { init, .. }) => init,
+        }
     }
 
     /// The limits on its events.
@@ -188,7 +214,15 @@ impl WasmInstance {
     /// Backends are polled on this thread too. On a thread of an async runtime, use [`WasmInstance::handle`]: a backend
     /// that needs the runtime's own thread to make progress would otherwise wait for itself until the deadline.
     pub fn run(&self, event_type: &str, data: &[u8]) -> Outcome {
-        self.skill.handle(event_type, data, Cancel::default(), Thread::Lent)
+        self.run_with(event_type, data, Journal::OFF)
+    }
+
+    /// The same with a journal, which comes back in the outcome.
+    ///
+    /// What a kept skill does depends on the events before: its first event is journalled, and for any other the journal
+    /// is switched off.
+    pub fn run_with(&self, event_type: &str, data: &[u8], journal: Journal) -> Outcome {
+        self.skill.handle(event_type, data, journal, Cancel::default(), Thread::Lent)
     }
 
     /// Handles an event on the runtime's workers. The future belongs to no executor in particular.
@@ -198,10 +232,20 @@ impl WasmInstance {
     /// # Panics
     ///
     /// The future does when it is polled again after it was ready.
-    pub fn handle(&self, event_type: &str, data: Bytes) -> impl Future<Output = Outcome> + Send + 'static {
+    pub fn handle(&self, event_type: &str, data: Bytes) -> impl Future<Output = Outcome> + Send + 'static + use<> {
+        self.handle_with(event_type, data, Journal::OFF)
+    }
+
+    /// The same with a journal, as [`run_with`](Self::run_with).
+    pub fn handle_with(
+        &self,
+        event_type: &str,
+        data: Bytes,
+        journal: Journal,
+    ) -> impl Future<Output = Outcome> + Send + 'static + use<> {
         let cancel = Cancel::default();
         let (reply, answer) = oneshot::channel();
-        let event = Event { event_type: event_type.to_owned(), data, cancel: cancel.clone(), reply };
+        let event = Event { event_type: event_type.to_owned(), data, journal, cancel: cancel.clone(), reply };
         Handling { skill: self.skill.clone(), event: Some(event), answer: Some(answer), guard: CancelOnDrop(cancel) }
     }
 
@@ -268,19 +312,25 @@ impl Skill {
     }
 
     /// Handles an event, from its arrival on a thread to its outcome.
-    fn handle(&self, event_type: &str, data: &[u8], cancel: Cancel, on: Thread) -> Outcome {
+    fn handle(&self, event_type: &str, data: &[u8], journal: Journal, cancel: Cancel, on: Thread) -> Outcome {
         // First, because an event's time begins with its turn.
         let place = match &self.state {
             StateOf::Fresh { init } => Place::Fresh(init),
             StateOf::Kept(kept) => Place::Kept(self.slot(kept, on)),
         };
-        let running = self.running(&cancel, on);
+        let mut running = self.running(&cancel, on);
+        running.context.journal = journal;
         let deadline = running.clock.deadline;
         let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
         let (result, ran) = match (handled, place) {
             (Err(error), _) => (Err(error), None),
             (Ok(()), Place::Fresh(init)) => self.handle_fresh(init, event_type, data, running, on),
-            (Ok(()), Place::Kept(slot)) => self.handle_kept(slot, event_type, data, running, on),
+            (Ok(()), Place::Kept(slot)) => {
+                if self.is_not_first() {
+                    running.context.journal = Journal::OFF;
+                }
+                self.handle_kept(slot, event_type, data, running, on)
+            }
         };
         let ran = ran.unwrap_or_else(|| self.nothing_ran());
         let receipt = Receipt {
@@ -290,7 +340,7 @@ impl Skill {
             memory_bytes: ran.memory_bytes,
             wall: deadline.elapsed(),
         };
-        Outcome { result, log: ran.context.log, receipt }
+        Outcome { result, log: ran.context.log, receipt, journal: ran.context.journal }
     }
 
     fn handle_fresh(
@@ -355,6 +405,14 @@ impl Skill {
         (result, Some(ran))
     }
 
+    /// Whether a kept skill had an event before this one, which has its instance.
+    fn is_not_first(&self) -> bool {
+        match &self.state {
+            StateOf::Fresh { .. } => false,
+            StateOf::Kept(kept) => kept.begun.swap(true, Ordering::Relaxed),
+        }
+    }
+
     /// The place of a kept skill's instance. Waits while another event has it; a worker that waits gives up its own place
     /// meanwhile.
     fn slot<'k>(&self, kept: &'k Kept, on: Thread) -> MutexGuard<'k, Slot> {
@@ -397,7 +455,7 @@ impl Skill {
             memory_bytes: 0,
             wall: std::time::Duration::ZERO,
         };
-        Outcome { result: Err(error), log: Vec::new(), receipt }
+        Outcome { result: Err(error), log: Vec::new(), receipt, journal: Journal::OFF }
     }
 
     /// Sends an event to the workers.
@@ -448,9 +506,10 @@ impl Skill {
     }
 
     fn serve(&self, event: Event) {
-        let Event { event_type, data, cancel, reply } = event;
-        let handled =
-            catch_unwind(AssertUnwindSafe(|| self.handle(&event_type, &data, cancel, Thread::Worker(self.id))));
+        let Event { event_type, data, journal, cancel, reply } = event;
+        let handled = catch_unwind(AssertUnwindSafe(|| {
+            self.handle(&event_type, &data, journal, cancel, Thread::Worker(self.id))
+        }));
         let outcome = handled.unwrap_or_else(|_| self.outcome_without_run(internal("handling an event panicked")));
         // Nobody may be waiting any more.
         let _ = reply.send(outcome);

@@ -59,7 +59,7 @@ impl Seen {
     /// Takes what came of an event, which has to keep the rules.
     #[track_caller]
     pub(crate) fn of(outcome: Outcome) -> Self {
-        let Outcome { result, log, receipt } = outcome;
+        let Outcome { result, log, receipt, .. } = outcome;
         let ended = match result {
             Ok(response) => Ended::Answered(response),
             Err(error) => {

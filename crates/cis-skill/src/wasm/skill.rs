@@ -117,7 +117,7 @@ impl WasmSkill {
 }
 
 fn answer(outcome: Outcome) -> Result<Response> {
-    let Outcome { result, log, receipt } = outcome;
+    let Outcome { result, log, receipt, .. } = outcome;
     match result {
         Ok(body) => Ok(Response::new(body).with_event(receipt, log)),
         Err(error) => Err(Error::from(error).with_event(receipt, log)),

@@ -11,12 +11,16 @@ mod bytes;
 mod difference;
 mod entry;
 mod format;
+mod trace;
+mod what_if;
 
 use std::sync::Arc;
 
 pub use entry::{Answer, Charge, JournalEntry};
 pub use format::{JOURNAL_VERSION, JournalError, decode_journal, encode_journal};
+pub use trace::{CallTrace, Rest, Trace};
 
+use self::what_if::WhatIf;
 use crate::{HostCall, HostError, Secrets};
 
 /// Whether the calls of a run are kept, answered from what was kept, or neither.
@@ -50,6 +54,7 @@ pub struct Journal {
     kept: Kept,
     /// Index of the entry that answers the next call. Calls are live once it has come to the end.
     next: usize,
+    trace: Option<Box<Trace>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -60,15 +65,16 @@ enum Kept {
     Growing(Vec<JournalEntry>),
     /// Calls beyond the entries are errors.
     Fixed(Arc<[JournalEntry]>),
+    WhatIf(Box<WhatIf>),
 }
 
 impl Journal {
     /// Nothing is kept, and every call is live.
-    pub const OFF: Journal = Journal { kept: Kept::Nothing, next: 0 };
+    pub const OFF: Journal = Journal { kept: Kept::Nothing, next: 0, trace: None };
 
     /// Every call is live, and kept with its answer.
     pub const fn record() -> Self {
-        Journal { kept: Kept::Growing(Vec::new()), next: 0 }
+        Journal { kept: Kept::Growing(Vec::new()), next: 0, trace: None }
     }
 
     /// The first calls are answered from the entries, in order. What comes after them is live, and kept behind them.
@@ -76,22 +82,43 @@ impl Journal {
     /// A last call that was not answered is asked again.
     pub fn resume(mut entries: Vec<JournalEntry>) -> Self {
         while entries.pop_if(|last| last.answer == Answer::Unanswered).is_some() {}
-        Journal { kept: Kept::Growing(entries), next: 0 }
+        Journal { kept: Kept::Growing(entries), next: 0, trace: None }
     }
 
     /// Every call is answered from the entries, in order. A call beyond them ends the event with
     /// [`HostError::NotJournalled`].
     pub fn replay(entries: impl Into<Arc<[JournalEntry]>>) -> Self {
-        Journal { kept: Kept::Fixed(entries.into()), next: 0 }
+        Journal { kept: Kept::Fixed(entries.into()), next: 0, trace: None }
+    }
+
+    /// For a journal in which answers were changed: a run is answered for as long as there is an answer to what it asks.
+    ///
+    /// What it does otherwise than the run that was journalled is noted in [`differences`](Self::differences). Log lines,
+    /// error texts and settings need no answer from the journal, and another value under the same key is taken like the
+    /// first. Any other call that is not the journalled one ends the event with [`HostError::Diverged`].
+    pub fn what_if(entries: impl Into<Arc<[JournalEntry]>>) -> Self {
+        let what_if = WhatIf { entries: entries.into(), differences: Vec::new() };
+        Journal { kept: Kept::WhatIf(Box::new(what_if)), next: 0, trace: None }
+    }
+
+    /// The same journal, which also keeps when calls are made and answered. The time begins now.
+    #[must_use]
+    pub fn traced(mut self) -> Self {
+        self.trace = Some(Box::new(Trace::starting_now()));
+        self
     }
 
     /// The same journal at its beginning, for a run of the event from its start. The run needs a context whose ledger is
     /// new: what the entries cost is charged again as they answer.
     #[must_use]
     pub fn again(self) -> Self {
-        match self.kept {
-            Kept::Growing(entries) => Journal::resume(entries),
-            kept => Journal { kept, next: 0 },
+        let Journal { kept, mut trace, .. } = self;
+        if let Some(trace) = &mut trace {
+            trace.resumed();
+        }
+        match kept {
+            Kept::Growing(entries) => Journal { trace, ..Journal::resume(entries) },
+            kept => Journal { kept, next: 0, trace },
         }
     }
 
@@ -111,6 +138,7 @@ impl Journal {
             Kept::Nothing => &[],
             Kept::Growing(entries) => entries,
             Kept::Fixed(entries) => entries,
+            Kept::WhatIf(what_if) => &what_if.entries,
         }
     }
 
@@ -120,6 +148,34 @@ impl Journal {
             Kept::Nothing => Vec::new(),
             Kept::Growing(entries) => entries,
             Kept::Fixed(entries) => entries.to_vec(),
+            Kept::WhatIf(what_if) => what_if.entries.to_vec(),
+        }
+    }
+
+    /// What a run did otherwise, with the number of the call: see [`Journal::what_if`].
+    pub fn differences(&self) -> &[(usize, String)] {
+        match &self.kept {
+            Kept::WhatIf(what_if) => &what_if.differences,
+            _ => &[],
+        }
+    }
+
+    /// When calls were made, if that is kept.
+    pub fn trace(&self) -> Option<&Trace> {
+        self.trace.as_deref()
+    }
+
+    /// How much fuel the run has used: for the next call's trace.
+    pub fn at_fuel(&mut self, fuel: u64) {
+        if let Some(trace) = &mut self.trace {
+            trace.at_fuel(fuel);
+        }
+    }
+
+    /// The run is put down while a call waits: for the trace.
+    pub fn parked(&mut self) {
+        if let Some(trace) = &mut self.trace {
+            trace.parked();
         }
     }
 
@@ -142,30 +198,53 @@ impl Journal {
     /// The entry that answers a call. `None` when the call is live.
     pub(crate) fn answer(&mut self, call: &HostCall, secrets: &Secrets) -> Option<Result<(Answer, Charge), HostError>> {
         let index = self.next;
-        let entry = match &self.kept {
+        if let Some(trace) = &mut self.trace {
+            trace.asked(index);
+        }
+        let entry = match &mut self.kept {
             Kept::Nothing => return None,
             Kept::Growing(entries) => entries.get(index)?,
             Kept::Fixed(entries) => match entries.get(index) {
                 Some(entry) => entry,
                 None => return Some(Err(HostError::NotJournalled { index, call: call.name() })),
             },
+            Kept::WhatIf(what_if) => return what_if.answer(&mut self.next, call, secrets),
         };
         if entry.call != *call {
             let difference = difference::between(&entry.call, call, secrets);
             return Some(Err(HostError::Diverged { index, difference }));
         }
-        if entry.answer == Answer::Unanswered {
-            return Some(Err(HostError::NotJournalled { index, call: call.name() }));
+        let answer = (entry.answer.clone(), entry.charge);
+        if answer.0 != Answer::Unanswered {
+            self.passed(index);
         }
-        self.next += 1;
-        Some(Ok((entry.answer.clone(), entry.charge)))
+        Some(Ok(answer))
     }
 
     /// Keeps a live call.
     pub(crate) fn keep(&mut self, entry: JournalEntry) {
-        if let Kept::Growing(entries) = &mut self.kept {
-            entries.push(entry);
-            self.next = entries.len();
+        let Kept::Growing(entries) = &mut self.kept else { return };
+        let (index, answered) = (entries.len(), entry.answer != Answer::Unanswered);
+        entries.push(entry);
+        if answered {
+            self.passed(index);
+        }
+    }
+
+    /// The number of the next call.
+    pub(crate) fn next(&self) -> usize {
+        self.next
+    }
+
+    /// A call has its answer.
+    fn passed(&mut self, index: usize) {
+        self.next = index + 1;
+        let caught_up = self.next == self.entries().len();
+        if let Some(trace) = &mut self.trace {
+            trace.answered(index);
+            if caught_up {
+                trace.caught_up();
+            }
         }
     }
 }

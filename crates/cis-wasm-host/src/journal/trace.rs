@@ -1,0 +1,94 @@
+//! When the calls of a run were made and answered: for a person to look at. Kept on request only.
+
+use std::time::{Duration, Instant};
+
+/// When the calls of a run were made. Times are since the run began.
+#[derive(Clone, Debug)]
+pub struct Trace {
+    began: Instant,
+    /// Fuel used so far, as the runtime last said.
+    fuel: u64,
+    calls: Vec<CallTrace>,
+    rests: Vec<Rest>,
+}
+
+/// When one call was made and answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallTrace {
+    /// Fuel that the run had used by then.
+    pub fuel: u64,
+    /// When it was made.
+    pub asked: Duration,
+    /// When it was answered, if it was.
+    pub answered: Option<Duration>,
+}
+
+/// A time in which a run was put down while a call waited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Rest {
+    /// The number of the call, from 0.
+    pub call: usize,
+    /// When the run was put down.
+    pub parked: Duration,
+    /// When it began again from its start.
+    pub resumed: Option<Duration>,
+    /// When it had come back to the call.
+    pub caught_up: Option<Duration>,
+}
+
+impl Trace {
+    pub(super) fn starting_now() -> Self {
+        Trace { began: Instant::now(), fuel: 0, calls: Vec::new(), rests: Vec::new() }
+    }
+
+    /// The calls, in order.
+    pub fn calls(&self) -> &[CallTrace] {
+        &self.calls
+    }
+
+    /// The times in which the run was put down, in order.
+    pub fn rests(&self) -> &[Rest] {
+        &self.rests
+    }
+
+    pub(super) fn at_fuel(&mut self, fuel: u64) {
+        self.fuel = fuel;
+    }
+
+    /// A call is made. One that a run makes again keeps its first time.
+    pub(super) fn asked(&mut self, index: usize) {
+        if self.calls.len() == index {
+            self.calls.push(CallTrace { fuel: self.fuel, asked: self.began.elapsed(), answered: None });
+        }
+    }
+
+    pub(super) fn answered(&mut self, index: usize) {
+        let now = self.began.elapsed();
+        if let Some(call) = self.calls.get_mut(index)
+            && call.answered.is_none()
+        {
+            call.answered = Some(now);
+        }
+    }
+
+    pub(super) fn parked(&mut self) {
+        let call = self.calls.len().saturating_sub(1);
+        self.rests.push(Rest { call, parked: self.began.elapsed(), resumed: None, caught_up: None });
+    }
+
+    pub(super) fn resumed(&mut self) {
+        let now = self.began.elapsed();
+        if let Some(rest) = self.rests.last_mut() {
+            rest.resumed.get_or_insert(now);
+        }
+    }
+
+    pub(super) fn caught_up(&mut self) {
+        let now = self.began.elapsed();
+        if let Some(rest) = self.rests.last_mut()
+            && rest.resumed.is_some()
+        {
+            rest.caught_up.get_or_insert(now);
+        }
+    }
+}
