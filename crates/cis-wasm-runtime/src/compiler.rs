@@ -1,11 +1,15 @@
 //! Which compiler turns a skill into machine code.
+//!
+//! Invariant: the engine is given no machine code but its own: what it compiled just now, or an artifact that is
+//! [`Authentic`].
 
 use std::borrow::Cow;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use wasmer::Engine;
-use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt};
+use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
 
+use crate::cache::Authentic;
 use crate::check::Shape;
 use crate::error::{Error, ErrorKind};
 use crate::limits::Limits;
@@ -67,7 +71,8 @@ impl Compiler {
         let mut config = self.config();
         // A run is a function of module, event and replies: no NaN may tell processors apart.
         config.canonicalize_nans(true);
-        let builder = EngineBuilder::new(config).set_features(Some(features()));
+        // Spelled out because an artifact's id names them: see `cache`.
+        let builder = EngineBuilder::new(config).set_features(Some(features())).set_target(Some(Target::default()));
         let mut engine = Engine::from(builder.engine());
         engine.set_tunables(CappedTunables::new(limits, shape.tables, shape.table_elements));
         engine
@@ -87,10 +92,22 @@ impl Compiler {
             Err(_) => Err(failed(format!("{} panicked", self.name()))),
         }
     }
+
+    /// The module of an artifact. An engine's panic is an error here and not the end of the process.
+    pub(crate) fn load(self, engine: &Engine, artifact: Authentic) -> Result<wasmer::Module, String> {
+        let bytes = artifact.into_bytes();
+        // SAFETY: the bytes are `Authentic`: an engine of just this program wrote them, for this processor and with these
+        // settings, nobody changed them since, and they are in memory that is nobody else's.
+        match catch_unwind(AssertUnwindSafe(|| unsafe { wasmer::Module::deserialize_unchecked(engine, bytes) })) {
+            Ok(Ok(module)) => Ok(module),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("loading code of {} panicked", self.name())),
+        }
+    }
 }
 
 /// The engine's counterpart of [`crate::check::FEATURES`].
-fn features() -> Features {
+pub(crate) fn features() -> Features {
     let mut features = Features::none();
     features.bulk_memory(true).multi_value(true).reference_types(true).simd(true);
     features

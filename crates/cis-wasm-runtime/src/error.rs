@@ -27,6 +27,13 @@ pub enum ErrorKind {
         /// What it did.
         what: String,
     },
+    /// The folder for artifacts cannot be used.
+    BadCache {
+        /// Which.
+        path: String,
+        /// What is wrong with it.
+        what: String,
+    },
     /// An export has a type that the contract does not know.
     BadExport {
         /// Its name.
@@ -192,6 +199,7 @@ impl Error {
     pub fn code(&self) -> &'static str {
         match self.kind() {
             ErrorKind::BadAllocation { .. } => "bad_allocation",
+            ErrorKind::BadCache { .. } => "bad_cache",
             ErrorKind::BadExport { .. } => "bad_export",
             ErrorKind::BadImport { .. } => "bad_import",
             ErrorKind::BadPointer { .. } => "bad_pointer",
@@ -225,7 +233,10 @@ impl Error {
     pub fn fault(&self) -> Fault {
         use cis_wasm_abi::Status;
         match self.kind() {
-            ErrorKind::Cancelled | ErrorKind::EventTooLarge { .. } | ErrorKind::RuntimeClosed => Fault::Caller,
+            ErrorKind::BadCache { .. }
+            | ErrorKind::Cancelled
+            | ErrorKind::EventTooLarge { .. }
+            | ErrorKind::RuntimeClosed => Fault::Caller,
             ErrorKind::CompileFailed { .. } | ErrorKind::Internal { .. } => Fault::Bug,
             ErrorKind::DeadlineExceeded { during, .. } if *during != GUEST_CODE => Fault::Backend,
             ErrorKind::Host(error) => error.fault(),
@@ -290,6 +301,7 @@ impl fmt::Display for ErrorKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ErrorKind::BadAllocation { what } => write!(f, "the guest's allocator {what}"),
+            ErrorKind::BadCache { path, what } => write!(f, "the artifact cache {path} is not used: {what}"),
             ErrorKind::BadExport { name, what } => write!(f, "the export `{name}` {what}"),
             ErrorKind::BadImport { name, what } => write!(f, "the import `{name}` {what}"),
             ErrorKind::BadPointer { what, ptr, len, memory } => {

@@ -33,6 +33,7 @@
 //! | `singlepass` | no | `Compiler::Singlepass`, under the Business Source License 1.1, which is not open source |
 //! | `unmetered` | no | `RuntimeBuilder::unmetered`, to measure what fuel and deadline cost; for benches alone |
 
+mod cache;
 mod check;
 mod clock;
 mod compiler;
@@ -57,6 +58,7 @@ mod tunables;
 mod wait;
 mod worker;
 
+pub use cache::{ArtifactCache, CacheOutcome, Rejection};
 pub use compiler::Compiler;
 pub use error::{Error, ErrorKind};
 pub use inspect::{Inspection, inspect, manifest_section};

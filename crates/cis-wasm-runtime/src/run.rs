@@ -14,6 +14,7 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
 use futures_channel::oneshot;
 
+use crate::cache::CacheOutcome;
 use crate::clock::{Cancel, Clock, Deadline, Fuel};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{OnWorker, Running, internal};
@@ -160,7 +161,7 @@ impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
         let (recorded, init) = (spec.recorded, spec.init.clone());
-        let program = Program::compile(runtime.compiler(), runtime.metering(), wasm, spec)?;
+        let program = Program::make(runtime.making(), wasm, spec)?;
         let mut live = Live::new(&program)?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
         let mut running = program.running(&clock, &runtime, Thread::Lent);
@@ -197,6 +198,11 @@ impl WasmInstance {
         match &self.skill.state {
             StateOf::Fresh { init } | StateOf::Kept(Kept { init, .. }) => init,
         }
+    }
+
+    /// What the runtime's artifact cache did for it.
+    pub fn cache_outcome(&self) -> &CacheOutcome {
+        &self.skill.program.cached
     }
 
     /// The limits on its events.

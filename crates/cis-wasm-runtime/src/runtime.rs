@@ -6,9 +6,11 @@ use std::thread::available_parallelism;
 
 use cis_wasm_host::{Host, SkillName, SkillScope};
 
+use crate::cache::ArtifactCache;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
 use crate::meter::Metering;
+use crate::program::Making;
 use crate::run::{LoadSpec, WasmInstance};
 use crate::worker::{Scope, Workers};
 
@@ -19,16 +21,14 @@ pub struct WasmRuntime {
 }
 
 struct Inner {
-    compiler: Compiler,
-    metering: Metering,
+    making: Making,
     workers: Arc<Workers>,
 }
 
 /// Puts a [`WasmRuntime`] together.
 #[derive(Clone)]
 pub struct RuntimeBuilder {
-    compiler: Compiler,
-    metering: Metering,
+    making: Making,
     workers: Option<usize>,
     max_held: usize,
     scope: Option<Scope>,
@@ -41,7 +41,15 @@ impl RuntimeBuilder {
     /// The compiler. [`Compiler::Cranelift`] where nobody said otherwise.
     #[must_use]
     pub fn compiler(mut self, compiler: Compiler) -> Self {
-        self.compiler = compiler;
+        self.making.compiler = compiler;
+        self
+    }
+
+    /// Where machine code is kept, so that a module that was compiled once need not be again. Without it, nothing is
+    /// written to any disk.
+    #[must_use]
+    pub fn cache(mut self, cache: ArtifactCache) -> Self {
+        self.making.cache = Some(cache);
         self
     }
 
@@ -92,7 +100,7 @@ impl RuntimeBuilder {
     #[cfg(feature = "unmetered")]
     #[must_use]
     pub fn unmetered(mut self) -> Self {
-        self.metering = Metering::Off;
+        self.making.metering = Metering::Off;
         self
     }
 
@@ -104,7 +112,7 @@ impl RuntimeBuilder {
     pub fn build(self) -> Result<WasmRuntime, Error> {
         let workers = self.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
         let workers = Workers::new(workers, self.max_held, self.scope);
-        let inner = Inner { compiler: self.compiler, metering: self.metering, workers: Arc::new(workers) };
+        let inner = Inner { making: self.making, workers: Arc::new(workers) };
         Ok(WasmRuntime { inner: Arc::new(inner) })
     }
 }
@@ -122,8 +130,7 @@ impl WasmRuntime {
     /// Starts putting a runtime together.
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder {
-            compiler: Compiler::default(),
-            metering: Metering::On,
+            making: Making { compiler: Compiler::default(), metering: Metering::On, cache: None },
             workers: None,
             max_held: DEFAULT_MAX_HELD,
             scope: None,
@@ -132,7 +139,12 @@ impl WasmRuntime {
 
     /// The compiler it uses.
     pub fn compiler(&self) -> Compiler {
-        self.inner.compiler
+        self.inner.making.compiler
+    }
+
+    /// Its artifact cache, if it has one.
+    pub fn cache(&self) -> Option<&ArtifactCache> {
+        self.inner.making.cache.as_ref()
     }
 
     /// Loads a skill named `skill` that has its log and nothing else: a host without any backend. See
@@ -155,8 +167,8 @@ impl WasmRuntime {
         WasmInstance::load(self.clone(), wasm, spec)
     }
 
-    pub(crate) fn metering(&self) -> Metering {
-        self.inner.metering
+    pub(crate) fn making(&self) -> &Making {
+        &self.inner.making
     }
 
     pub(crate) fn workers(&self) -> &Arc<Workers> {
