@@ -47,6 +47,14 @@ pub(crate) struct RunArgs {
     /// Where the skill's memory is kept, in the file memory.redb.
     #[arg(long, value_name = "DIR", default_value = ".cis-data")]
     pub(crate) data_dir: PathBuf,
+    /// Where the skill's machine code is kept from one run to the next. DATA_DIR/artifacts where it is left out.
+    ///
+    /// Nobody but you may write there: machine code is run as it is.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) cache: Option<PathBuf>,
+    /// Compiles the skill, and keeps nothing of that.
+    #[arg(long, conflicts_with = "cache")]
+    pub(crate) no_cache: bool,
     /// The compiler.
     #[arg(long, value_name = "NAME", default_value = "cranelift", value_parser = Compiler::from_name)]
     pub(crate) compiler: Compiler,

@@ -36,6 +36,9 @@ pub(crate) fn report(report: &Report) -> io::Result<()> {
     for line in report.log() {
         writeln!(err, "[{}] {}", line.level.name(), harmless(&line.message))?;
     }
+    if let Some(cache) = report.cache.as_deref().filter(|cache| !["off", "hit", "miss"].contains(cache)) {
+        writeln!(err, "compiled anew, the cache is {}", harmless(cache))?;
+    }
     match &report.result {
         Ok(response) => {
             let mut out = io::stdout().lock();

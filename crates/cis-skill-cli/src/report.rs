@@ -7,6 +7,8 @@ use serde_json::{Value as Json, json};
 pub(crate) struct Report {
     /// What the skill is called, or its file where that is not known.
     pub(crate) skill: String,
+    /// What the artifact cache did, once that is known: `off`, `hit`, `miss`, or what is wrong.
+    pub(crate) cache: Option<String>,
     /// What the skill logged while it was loaded, when it was.
     pub(crate) init_log: Vec<LogLine>,
     pub(crate) result: Result<Response, Problem>,
@@ -29,7 +31,7 @@ impl From<Error> for Problem {
 impl Report {
     /// A report on which nothing stands yet but what it is about.
     pub(crate) fn of(skill: String) -> Self {
-        Report { skill, init_log: Vec::new(), result: Ok(Response::empty()) }
+        Report { skill, cache: None, init_log: Vec::new(), result: Ok(Response::empty()) }
     }
 
     /// What the skill logged while it was loaded and during the event.
@@ -63,6 +65,7 @@ impl Report {
             "response": response,
             "error": error,
             "log": log.collect::<Vec<_>>(),
+            "cache": self.cache,
             "usage": usage(self.receipt()),
         })
     }

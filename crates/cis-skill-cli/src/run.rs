@@ -7,12 +7,16 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use cis_skill::{Event, LoadOptions, Manifest, Response, SkillName, WasmRuntime, WasmSkillBuilder};
+use cis_skill::{ArtifactCache, Event, LoadOptions, Manifest, Response, SkillName, WasmRuntime, WasmSkillBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::cli::RunArgs;
 use crate::report::{Problem, Report};
 use crate::{host, print};
+
+/// Where machine code is kept in the data folder, and how many bytes of it.
+const ARTIFACTS: &str = "artifacts";
+const MOST_ARTIFACT_BYTES: u64 = 256 << 20;
 
 /// What a skill without a manifest goes by when its file has no name that a skill can have.
 const NAMELESS: &str = "skill";
@@ -47,18 +51,40 @@ fn event(args: &RunArgs, report: &mut Report) -> Result<Response, Problem> {
         Err(()) => NAMELESS.into(),
     };
     let host = host::host(args).map_err(Problem::Caller)?;
-    let runtime = WasmRuntime::builder().compiler(args.compiler).build().map_err(cis_skill::Error::from)?;
+    let runtime = WasmRuntime::builder().compiler(args.compiler);
+    let runtime = match cache(args, report)? {
+        Some(cache) => runtime.cache(cache),
+        None => runtime,
+    };
+    let runtime = runtime.build().map_err(cis_skill::Error::from)?;
     let compiling = spinner(args, &wasm);
     let builder = WasmSkillBuilder::new().name(name).wasm_bytes(wasm).host(&host).runtime(&runtime);
     let loaded = builder.options(options(args)).build();
     compiling.finish_and_clear();
     let skill = loaded?;
     report.init_log = skill.init_log().to_vec();
+    report.cache.get_or_insert_with(|| skill.cache_outcome().to_string());
     let response = skill.run(Event::new(&args.event, args.data.clone().unwrap_or_default()));
     if let Err(error) = skill.shutdown_blocking() {
         eprintln!("the event is over, but the skill's shutdown: {}", print::harmless(&error.to_string()));
     }
     Ok(response?)
+}
+
+/// The cache that was asked for, or the one in the data folder, without which a run is only slower.
+fn cache(args: &RunArgs, report: &mut Report) -> Result<Option<ArtifactCache>, Problem> {
+    if args.no_cache {
+        return Ok(None);
+    }
+    let dir = args.cache.clone().unwrap_or_else(|| args.data_dir.join(ARTIFACTS));
+    match ArtifactCache::open_bounded(dir, MOST_ARTIFACT_BYTES) {
+        Ok(cache) => Ok(Some(cache)),
+        Err(error) if args.cache.is_some() => Err(Problem::Caller(format!("--cache: {error}"))),
+        Err(error) => {
+            report.cache = Some(format!("unusable: {error}"));
+            Ok(None)
+        }
+    }
 }
 
 fn options(args: &RunArgs) -> LoadOptions {

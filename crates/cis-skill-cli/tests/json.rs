@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 use support::server::{Server, wait_for_close};
 use support::{COMPILERS, Ran, folder, root, run, skill, wat};
 
-const FIELDS: [&str; 6] = ["skill", "status", "response", "error", "log", "usage"];
+const FIELDS: [&str; 7] = ["skill", "status", "response", "error", "log", "cache", "usage"];
 const ERROR: [&str; 3] = ["kind", "fault", "message"];
 const LINE: [&str; 2] = ["level", "message"];
 const USAGE: [&str; 8] =

@@ -77,4 +77,6 @@ pub use manifest::{ConfigSchema, Manifest, ManifestError, Setting, SettingType, 
 pub use options::LoadOptions;
 pub use response::Response;
 pub use skill::Skill;
-pub use wasm::{Compiler, Limits, Receipt, State, WasmRuntime, WasmSkill, WasmSkillBuilder};
+pub use wasm::{
+    ArtifactCache, CacheOutcome, Compiler, Limits, Receipt, State, WasmRuntime, WasmSkill, WasmSkillBuilder,
+};

@@ -3,8 +3,8 @@
 mod common;
 
 use cis_skill::{
-    Event, Host, InMemory, LoadOptions, Resource, Skill, SkillContext, SkillScope, WasmRuntime, WasmSkill,
-    WasmSkillBuilder,
+    ArtifactCache, CacheOutcome, Event, Host, InMemory, LoadOptions, Resource, Skill, SkillContext, SkillManager,
+    SkillScope, WasmRuntime, WasmSkill, WasmSkillBuilder,
 };
 use common::{appending, on_each_compiler, saying, with_manifest};
 
@@ -80,4 +80,23 @@ fn read_only_memory_is_read_and_not_written() {
     for _ in 0..2 {
         assert_eq!(reader.run(Event::new("test", "y")).unwrap().text().unwrap(), "xy");
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_skill_says_what_the_cache_did_for_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = ArtifactCache::open(dir.path()).unwrap();
+    let whole = || builder().wasm_bytes(with_manifest(saying("hi"), MANIFEST));
+    assert_eq!(*whole().build().unwrap().cache_outcome(), CacheOutcome::Off);
+    assert_eq!(*whole().cache(cache.clone()).build().unwrap().cache_outcome(), CacheOutcome::Miss { stored: true });
+    let found = whole().cache(cache.clone()).build().unwrap();
+    assert_eq!(*found.cache_outcome(), CacheOutcome::Hit);
+    assert_eq!(found.run(Event::tick(0)).unwrap().text().unwrap(), "hi");
+
+    let runtime = WasmRuntime::builder().cache(cache.clone()).build().unwrap();
+    check_refused(whole().cache(cache).runtime(&runtime), "incomplete", "give the cache to the runtime");
+    let manager = SkillManager::builder().runtime(runtime).build().unwrap();
+    manager.load_wasm("whole", &with_manifest(saying("hi"), MANIFEST), LoadOptions::default()).unwrap();
+    assert_eq!(manager.info("whole").unwrap().cache, Some(CacheOutcome::Hit));
 }

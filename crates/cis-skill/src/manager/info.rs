@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use cis_wasm_host::{Grants, SkillName};
+use cis_wasm_runtime::CacheOutcome;
 
 use super::flight::Version;
 use super::health::SkillHealth;
@@ -46,6 +47,8 @@ pub struct SkillInfo {
     pub limits: SkillLimits,
     /// The manifest of a wasm skill, as its author wrote it.
     pub manifest: Option<Arc<Manifest>>,
+    /// What the runtime's artifact cache did for this version of a wasm skill.
+    pub cache: Option<CacheOutcome>,
     /// Events that run now.
     pub running: usize,
     /// Events that wait for the skill to be resumed.
@@ -79,6 +82,7 @@ impl SkillInfo {
             grants: scope.grants.clone(),
             limits: wasm.map_or(native, |skill| *skill.limits()),
             manifest: wasm.map(|skill| skill.shared_manifest()),
+            cache: wasm.map(|skill| skill.cache_outcome().clone()),
             running,
             queued,
             events,

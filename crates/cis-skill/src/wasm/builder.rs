@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use cis_wasm_host::{AiBackend, Host, HostBuilder, HttpBackend, MemoryBackend, Secrets, SkillName};
-use cis_wasm_runtime::WasmRuntime;
+use cis_wasm_runtime::{ArtifactCache, WasmRuntime};
 use semver::{Comparator, Op, Version, VersionReq};
 
 use super::WasmSkill;
@@ -40,6 +40,7 @@ pub struct WasmSkillBuilder {
     description: Option<String>,
     wasm: Option<Bytes>,
     runtime: Option<WasmRuntime>,
+    cache: Option<ArtifactCache>,
     host: Option<Host>,
     services: HostBuilder,
     has_services: bool,
@@ -79,6 +80,13 @@ impl WasmSkillBuilder {
     /// The runtime to run on. Without it, a new one with defaults; skills that share one share its threads.
     pub fn runtime(mut self, runtime: &WasmRuntime) -> Self {
         self.runtime = Some(runtime.clone());
+        self
+    }
+
+    /// Where the module's machine code is kept, so that it need not be compiled at every start. For the runtime that is
+    /// made where none is given; one that is given has its own.
+    pub fn cache(mut self, cache: ArtifactCache) -> Self {
+        self.cache = Some(cache);
         self
     }
 
@@ -162,9 +170,11 @@ impl WasmSkillBuilder {
         } else if let Some(version) = version {
             options = options.expect_version(exactly(version));
         }
-        let runtime = match self.runtime {
-            Some(runtime) => runtime,
-            None => WasmRuntime::new()?,
+        let runtime = match (self.runtime, self.cache) {
+            (Some(_), Some(_)) => return Err(incomplete("give the cache to the runtime, not to the skill").into()),
+            (Some(runtime), None) => runtime,
+            (None, Some(cache)) => WasmRuntime::builder().cache(cache).build()?,
+            (None, None) => WasmRuntime::new()?,
         };
         let plan = options.plan(name, &wasm, &SkillLimits::UNLIMITED)?;
         WasmSkill::load(&runtime, &host, &wasm, plan)

@@ -5,7 +5,7 @@ mod skill;
 
 pub use builder::WasmSkillBuilder;
 pub use cis_wasm_runtime::{
-    Compiler, Error, ErrorKind, Frame, Inspection, Limits, LoadSpec, Outcome, Receipt, RuntimeBuilder, State, TrapKind,
-    WasmInstance, WasmRuntime, inspect, manifest_section,
+    ArtifactCache, CacheOutcome, Compiler, Error, ErrorKind, Frame, Inspection, Limits, LoadSpec, Outcome, Receipt,
+    Rejection, RuntimeBuilder, State, TrapKind, WasmInstance, WasmRuntime, inspect, manifest_section,
 };
 pub use skill::WasmSkill;

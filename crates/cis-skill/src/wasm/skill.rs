@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use cis_wasm_host::{Host, LogLine, SkillScope};
-use cis_wasm_runtime::{LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
+use cis_wasm_runtime::{CacheOutcome, LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
 
 use crate::manifest::{Manifest, SkillLimits};
 use crate::options::Plan;
@@ -83,6 +83,11 @@ impl WasmSkill {
     /// The limits, after they were narrowed.
     pub fn limits(&self) -> &SkillLimits {
         &self.inner.plan.limits
+    }
+
+    /// What the runtime's artifact cache did for the module.
+    pub fn cache_outcome(&self) -> &CacheOutcome {
+        self.inner.instance.cache_outcome()
     }
 
     /// What the skill logged while it was loaded.
