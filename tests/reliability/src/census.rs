@@ -1,16 +1,20 @@
-//! What this process holds: threads, open files, memory. Linux tells.
+//! What this process holds: threads, open files, memory. Linux tells, and of allocations the allocator.
 
 use std::fs;
 use std::io;
 use std::time::{Duration, Instant};
+
+use crate::heap;
 
 /// A count at one moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Census {
     pub(crate) threads: usize,
     pub(crate) files: usize,
-    /// Resident memory.
+    /// Resident memory: what is allocated, what was freed and is kept by the allocator, code, guests' memories.
     pub(crate) rss_kib: u64,
+    /// What is allocated.
+    pub(crate) heap_kib: u64,
 }
 
 /// How long something that goes away by itself may take. Far longer than it does, so that only what stays is found.
@@ -27,7 +31,7 @@ impl Census {
         // The directory that is being read is one of the files.
         let files = fs::read_dir("/proc/self/fd")?.count() - 1;
         let threads = usize::try_from(field("Threads:")?).unwrap_or(usize::MAX);
-        Ok(Census { threads, files, rss_kib: field("VmRSS:")? })
+        Ok(Census { threads, files, rss_kib: field("VmRSS:")?, heap_kib: heap::live() as u64 / 1024 })
     }
 
     /// A count once threads and files have stopped changing: what is on its way out has gone.
@@ -56,6 +60,17 @@ impl Census {
         }
     }
 
+    /// Fails when more is allocated than in `baseline`, and so much more.
+    pub(crate) fn allocates(&self, baseline: &Census, slack_kib: u64, when: &str) -> Result<(), String> {
+        if self.heap_kib > baseline.heap_kib + slack_kib {
+            return Err(format!(
+                "{when} there are {} KiB allocated where there were {}",
+                self.heap_kib, baseline.heap_kib
+            ));
+        }
+        Ok(())
+    }
+
     /// Fails when there are more threads or files than in `baseline`.
     pub(crate) fn within(&self, baseline: &Census, when: &str) -> Result<(), String> {
         if self.threads > baseline.threads || self.files > baseline.files {
@@ -81,8 +96,10 @@ fn thread_names() -> Vec<String> {
 
 impl std::fmt::Display for Census {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Census { threads, files, rss_kib } = self;
-        write!(f, "{threads:3} threads, {files:3} files, {:7.1} MiB", *rss_kib as f64 / 1024.0)
+        let Census { threads, files, rss_kib, heap_kib } = self;
+        let mib = |kib: u64| kib as f64 / 1024.0;
+        let (resident, allocated) = (mib(*rss_kib), mib(*heap_kib));
+        write!(f, "{threads:3} threads, {files:3} files, {resident:7.1} MiB resident, {allocated:7.1} MiB allocated")
     }
 }
 

@@ -45,6 +45,9 @@ const PATHS: [(&str, &str); 10] = [
     ("drip", "deadline_exceeded"),
 ];
 
+/// What may stay allocated: keys that were stored, and what a library keeps for the next time.
+const KEPT_KIB: u64 = 512;
+
 /// How an event is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
@@ -254,6 +257,7 @@ pub(crate) fn run(events: usize, seed: u64) -> Outcome {
         let after = Census::settled(&allowed)?;
         println!("after             {after}");
         after.within(&allowed, "after the events")?;
+        after.allocates(&warm, KEPT_KIB, "after the events")?;
         let failed = pollster::block_on(manager.shutdown());
         if let Some((skill, error)) = failed.first() {
             return Err(format!("the shutdown of {skill}: {error}").into());
@@ -263,6 +267,7 @@ pub(crate) fn run(events: usize, seed: u64) -> Outcome {
     let end = Census::settled(&empty)?;
     println!("all dropped       {end}\n");
     end.within(&empty, "at the end")?;
+    end.allocates(&empty, KEPT_KIB, "at the end")?;
 
     println!("{events} events, seed {seed}; {} were given up by their senders. The others ended with:", tally.given_up);
     for (code, count) in &tally.ends {

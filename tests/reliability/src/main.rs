@@ -5,13 +5,13 @@
 //! machine's as much as ours.
 //!
 //! `docs/reliability.md` has the figures; the tests of this package run everything briefly.
-#![forbid(unsafe_code)]
 
 mod backends;
 mod census;
 mod chaos;
 mod figures;
 mod guests;
+mod heap;
 mod kill9;
 mod kills;
 mod neighbours;

@@ -8,7 +8,7 @@ const SAFE_ROOTS: [&str; 5] = [
     "crates/cis-skill/src/lib.rs",
     "crates/cis-wasm-abi/src/lib.rs",
     "crates/cis-wasm-host/src/lib.rs",
-    "tests/reliability/src/main.rs",
+    "tests/hostile/src/lib.rs",
     "xtask/src/main.rs",
 ];
 
