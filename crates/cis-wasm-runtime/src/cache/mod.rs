@@ -9,6 +9,7 @@
 //!   depends on.
 //! - [`folder`] owns the files. It reads one into memory of this process's own and never looks at it again; it writes one
 //!   beside its place and moves it there; it bounds the size of them all.
+//! - [`slim`] leaves out what nobody asks for.
 //! - [`private`] says what is the operator's own.
 //!
 //! Invariants:
@@ -26,6 +27,7 @@ mod outcome;
 mod private;
 mod seal;
 mod secret;
+mod slim;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -126,6 +128,8 @@ impl ArtifactCache {
     /// Keeps an artifact under this id, and says whether that went well. It is the engine's own, of a module that passed
     /// every check.
     pub(crate) fn keep(&self, id: &ArtifactId, artifact: &[u8]) -> bool {
+        let slim = slim::slim(artifact);
+        let artifact = slim.as_deref().unwrap_or(artifact);
         let header = seal::header(&self.inner.secret, id, artifact);
         match self.inner.folder.write(&id.file_name(), &header, artifact) {
             Ok(()) => true,
