@@ -43,6 +43,13 @@ pub(crate) enum Command {
     },
     /// Start a new skill that builds, tests and runs at once
     NewSkill(NewSkill),
+    /// Run a recorded event again, offline: `replay-skill FILE [--wasm PATH_OR_WASM] [--until N] [--edit CALL=REPLY]`
+    #[command(disable_help_flag = true)]
+    ReplaySkill {
+        /// A recording that `run-skill --record` wrote, then arguments for `cis-skill replay`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILE")]
+        args: Vec<String>,
+    },
     /// Run skills for long, wrongly, and into kill -9: `reliability [--release] chaos|kill9|kills|neighbours|soak [...]`
     Reliability {
         /// Build with optimisation; the first time this takes many minutes

@@ -49,6 +49,19 @@ pub(crate) fn to_cli(repo: &Repo, command: &str, mut args: Vec<String>) -> Resul
     Err(process::hand_over(std::process::Command::new(cli).arg(command).args(args)))
 }
 
+/// Hands all arguments over to `cis-skill COMMAND`, which takes a recording. Where `--wasm` names a skill's folder, that is
+/// built first.
+pub(crate) fn recording_to_cli(repo: &Repo, command: &str, mut args: Vec<String>) -> Result<(), Failure> {
+    if let Some(module) = args.iter().position(|arg| arg == "--wasm").and_then(|flag| args.get_mut(flag + 1)) {
+        let built = skill::module_of(repo, Path::new(module))?.into_os_string().into_string();
+        *module = built.map_err(|path| {
+            Failure::said(format!("{}: cannot be passed on, it is not UTF-8", Path::new(&path).display()))
+        })?;
+    }
+    let cli = cli(repo)?;
+    Err(process::hand_over(std::process::Command::new(cli).arg(command).args(args)))
+}
+
 /// Runs this project's benches.
 pub(crate) fn bench(repo: &Repo, args: &[String]) -> Result<(), Failure> {
     process::run(process::cargo().current_dir(repo.root()).args(["bench", "--package", "cis-benches"]).args(args))

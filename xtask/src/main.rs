@@ -54,6 +54,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Hostile { args } => forward::to_hostile(&repo, args),
         Command::InspectSkill { args } => forward::to_cli(&repo, "inspect", args),
         Command::NewSkill(args) => new_skill::create(&repo, &args),
+        Command::ReplaySkill { args } => forward::recording_to_cli(&repo, "replay", args),
         Command::Reliability { release, args } => {
             let profile = if release { Profile::Release } else { Profile::Dev };
             forward::to_reliability(&repo, profile, args)

@@ -18,6 +18,11 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Shows what a skill is, what it may do and what it imports, without running it.
     Inspect(InspectArgs),
+    /// Runs a recorded event again, without any backend, and compares what comes of it with the recording.
+    ///
+    /// The response goes to stdout; the log, what the event used and how it compares go to stderr. The exit code is 1 when
+    /// it is not as recorded. Host calls are numbered from 0.
+    Replay(ReplayArgs),
     /// Sends a skill one event and prints its response.
     ///
     /// The response goes to stdout; the skill's log and what the event used go to stderr. The exit code is 0 for a
@@ -32,6 +37,36 @@ pub(crate) struct InspectArgs {
     /// Prints one JSON object.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct ReplayArgs {
+    /// The recording: what `run --record` wrote.
+    pub(crate) recording: PathBuf,
+    /// The compiler. Without it, the one it was recorded on.
+    #[arg(long, value_name = "NAME", value_parser = Compiler::from_name)]
+    pub(crate) compiler: Option<Compiler>,
+    /// A module to try in place of the recorded one: does it still ask and answer the same?
+    #[arg(long, value_name = "PATH")]
+    pub(crate) wasm: Option<PathBuf>,
+    /// Stops before the host call of this number, and shows the calls up to there.
+    #[arg(long, value_name = "N")]
+    pub(crate) until: Option<usize>,
+    /// Answers the host call of this number with something else: a text, `@FILE`, or `!STATUS` (!timed_out, for one). May
+    /// be repeated. The run goes on for as long as the recording has an answer to what it asks.
+    #[arg(long, value_name = "CALL=REPLY", value_parser = edit)]
+    pub(crate) edit: Vec<Edit>,
+    /// Prints one JSON object on stdout: that of `run --json`, and how it compares.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Another reply to a host call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Edit {
+    pub(crate) call: usize,
+    /// As the command line has it.
+    pub(crate) reply: String,
 }
 
 #[derive(Args)]
@@ -87,9 +122,18 @@ pub(crate) struct RunArgs {
     /// The value of one of the skill's settings. Text that is not JSON is a string. May be repeated.
     #[arg(long, value_name = "KEY=JSON", value_parser = setting)]
     pub(crate) config: Vec<(String, Json)>,
+    /// Writes a recording of the event to this file: for `replay` and `trace`, and for tests.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) record: Option<PathBuf>,
     /// Prints one JSON object on stdout, with the response or the error, the log and the usage in it.
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn edit(text: &str) -> Result<Edit, String> {
+    let parts = text.split_once('=').and_then(|(call, reply)| Some((call.parse().ok()?, reply)));
+    let (call, reply) = parts.ok_or("write it as CALL=REPLY, with the number of the host call")?;
+    Ok(Edit { call, reply: reply.to_owned() })
 }
 
 fn json_text(text: &str) -> Result<String, String> {

@@ -5,6 +5,7 @@ mod cli;
 mod host;
 mod inspect;
 mod print;
+mod replay;
 mod report;
 mod run;
 
@@ -19,6 +20,7 @@ use crate::report::{Problem, Report};
 fn main() -> ExitCode {
     match Cli::try_parse() {
         Ok(Cli { command: Command::Inspect(args) }) => inspect::inspect(&args),
+        Ok(Cli { command: Command::Replay(args) }) => replay::replay(&args),
         Ok(Cli { command: Command::Run(args) }) => run::run(&args),
         Err(error) => not_understood(&error),
     }
@@ -29,7 +31,7 @@ fn not_understood(error: &clap::Error) -> ExitCode {
     // What asks for one JSON object gets one, whatever else is wrong with it.
     let words: Vec<String> = env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
     if error.use_stderr()
-        && words.first().is_some_and(|command| command == "run")
+        && words.first().is_some_and(|command| command == "run" || command == "replay")
         && words.iter().any(|w| w == "--json")
     {
         let skill = words.get(1).filter(|word| !word.starts_with('-')).cloned().unwrap_or_default();

@@ -33,9 +33,7 @@ pub(crate) fn json(value: &Json) -> io::Result<()> {
 /// When stdout or stderr cannot be written to.
 pub(crate) fn report(report: &Report) -> io::Result<()> {
     let mut err = io::stderr().lock();
-    for line in report.log() {
-        writeln!(err, "[{}] {}", line.level.name(), harmless(&line.message))?;
-    }
+    log(&mut err, report)?;
     if let Some(cache) = report.cache.as_deref().filter(|cache| !["off", "hit", "miss"].contains(cache)) {
         writeln!(err, "compiled anew, the cache is {}", harmless(cache))?;
     }
@@ -59,6 +57,25 @@ pub(crate) fn report(report: &Report) -> io::Result<()> {
             }
         }
     }
+    used(&mut err, report)
+}
+
+/// Prints what there is of an event that was stopped on the way: its log and what it has used.
+///
+/// # Errors
+///
+/// When stderr cannot be written to.
+pub(crate) fn state(report: &Report) -> io::Result<()> {
+    let mut err = io::stderr().lock();
+    log(&mut err, report)?;
+    used(&mut err, report)
+}
+
+fn log(err: &mut impl Write, report: &Report) -> io::Result<()> {
+    report.log().try_for_each(|line| writeln!(err, "[{}] {}", line.level.name(), harmless(&line.message)))
+}
+
+fn used(err: &mut impl Write, report: &Report) -> io::Result<()> {
     if let Some(receipt) = report.receipt() {
         let used = receipt.ledger.used();
         let amounts = used.iter().filter(|(_, amount)| *amount > 0);

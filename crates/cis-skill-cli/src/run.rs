@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::Duration;
 
+use cis_skill::recording::Recorder;
 use cis_skill::{ArtifactCache, Event, LoadOptions, Manifest, Response, SkillName, WasmRuntime, WasmSkillBuilder};
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -64,11 +65,33 @@ fn event(args: &RunArgs, report: &mut Report) -> Result<Response, Problem> {
     let skill = loaded?;
     report.init_log = skill.init_log().to_vec();
     report.cache.get_or_insert_with(|| skill.cache_outcome().to_string());
-    let response = skill.run(Event::new(&args.event, args.data.clone().unwrap_or_default()));
+    let recorder = Recorder::new();
+    let mut event = Event::new(&args.event, args.data.clone().unwrap_or_default());
+    if args.record.is_some() {
+        event = event.recorded_by(&recorder);
+    }
+    let mut response = skill.run(event).map_err(Problem::Skill);
+    if let Some(file) = &args.record
+        && let Err(why) = write(&recorder, file)
+    {
+        if response.is_err() && !args.json {
+            eprintln!("{}", print::harmless(&why));
+        }
+        // Of two errors, the event's own is the better one to tell.
+        response = response.and(Err(Problem::Caller(why)));
+    }
     if let Err(error) = skill.shutdown_blocking() {
         eprintln!("the event is over, but the skill's shutdown: {}", print::harmless(&error.to_string()));
     }
-    Ok(response?)
+    response
+}
+
+/// Writes the one recording that was made.
+fn write(recorder: &Recorder, file: &Path) -> Result<(), String> {
+    let taken = recorder.take().pop().expect("an event that has ended has left one recording");
+    taken
+        .and_then(|recording| recording.write(file))
+        .map_err(|error| format!("--record: {error}; the event has happened"))
 }
 
 /// The cache that was asked for, or the one in the data folder, without which a run is only slower.
@@ -88,7 +111,7 @@ fn cache(args: &RunArgs, report: &mut Report) -> Result<Option<ArtifactCache>, P
 }
 
 fn options(args: &RunArgs) -> LoadOptions {
-    let mut options = LoadOptions::default();
+    let mut options = LoadOptions::default().recordable(args.record.is_some());
     if let Some(mib) = args.memory_mib {
         options = options.memory_bytes(mib << 20);
     }

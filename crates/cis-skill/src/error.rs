@@ -65,10 +65,20 @@ pub enum ErrorKind {
     },
     /// The name is no skill's name.
     BadName(SkillNameError),
+    /// A recording cannot be read or written, or a replay of it makes no sense.
+    BadRecording {
+        /// What is wrong.
+        message: String,
+    },
     /// A response is not what was asked for: not UTF-8, or not that JSON.
     BadResponse {
         /// What the parser said.
         message: String,
+    },
+    /// An event that carries a recorder cannot be recorded. It ran all the same.
+    CannotRecord {
+        /// Why not.
+        why: String,
     },
     /// A queued event was given back because its skill left the pause without serving it.
     EventWithdrawn {
@@ -186,7 +196,9 @@ impl Error {
             ErrorKind::BadEventJson { .. } => "bad_event_json",
             ErrorKind::BadManifest { .. } => "bad_manifest",
             ErrorKind::BadName(_) => "bad_name",
+            ErrorKind::BadRecording { .. } => "bad_recording",
             ErrorKind::BadResponse { .. } => "bad_response",
+            ErrorKind::CannotRecord { .. } => "cannot_record",
             ErrorKind::EventWithdrawn { .. } => "event_withdrawn",
             ErrorKind::HostCallFailed { status, .. } => status.name(),
             ErrorKind::IllegalTransition { .. } => "illegal_transition",
@@ -224,6 +236,8 @@ impl Error {
             | ErrorKind::BadEventJson { .. }
             | ErrorKind::BadManifest { embedded: false, .. }
             | ErrorKind::BadName(_)
+            | ErrorKind::BadRecording { .. }
+            | ErrorKind::CannotRecord { .. }
             | ErrorKind::EventWithdrawn { .. }
             | ErrorKind::IllegalTransition { .. }
             | ErrorKind::Incomplete { .. }
@@ -312,7 +326,9 @@ impl fmt::Display for ErrorKind {
             ErrorKind::BadManifest { error, embedded: true } => write!(f, "the manifest in the module: {error}"),
             ErrorKind::BadManifest { error, embedded: false } => error.fmt(f),
             ErrorKind::BadName(error) => error.fmt(f),
+            ErrorKind::BadRecording { message } => f.write_str(message),
             ErrorKind::BadResponse { message } => write!(f, "the skill's response: {message}"),
+            ErrorKind::CannotRecord { why } => write!(f, "the event was not recorded: {why}"),
             ErrorKind::EventWithdrawn { skill, state } => {
                 write!(f, "`{skill}` became {state} while the event waited for it to be resumed; send it again")
             }

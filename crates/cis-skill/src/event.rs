@@ -6,6 +6,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
 
+use crate::recording::Recorder;
 use crate::{ErrorKind, Result};
 
 /// Something that happened: a type, and data that skills of that type understand. Cheap to clone.
@@ -21,11 +22,21 @@ use crate::{ErrorKind, Result};
 /// assert_eq!(event.json::<Note>()?.text, "buy milk");
 /// # Ok::<(), cis_skill::Error>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Event {
     event_type: String,
     data: Bytes,
+    recorder: Option<Recorder>,
 }
+
+/// Two events are equal when they say the same, whoever records them.
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.event_type, &self.data) == (&other.event_type, &other.data)
+    }
+}
+
+impl Eq for Event {}
 
 /// What became of a memory key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -40,7 +51,7 @@ impl Event {
     /// An event of any type with any bytes. A skill refuses a type above [`EVENT_TYPE`](cis_wasm_abi::ceilings::EVENT_TYPE)
     /// bytes and data above [`EVENT_DATA`](cis_wasm_abi::ceilings::EVENT_DATA) bytes.
     pub fn new(event_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        Event { event_type: event_type.into(), data: data.into() }
+        Event { event_type: event_type.into(), data: data.into(), recorder: None }
     }
 
     /// An event of any type with a value as JSON.
@@ -84,6 +95,23 @@ impl Event {
     /// The data.
     pub fn data(&self) -> &Bytes {
         &self.data
+    }
+
+    /// The same event, which a recorder is to get the recording of, however it is sent: to a [`WasmSkill`](crate::WasmSkill)
+    /// or through a manager. See [`Recording`](crate::recording::Recording) for an example.
+    #[must_use]
+    pub fn recorded_by(mut self, recorder: &Recorder) -> Self {
+        self.recorder = Some(recorder.clone());
+        self
+    }
+
+    pub(crate) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    pub(crate) fn unrecorded(mut self) -> Self {
+        self.recorder = None;
+        self
     }
 
     /// The data, read as JSON.

@@ -44,6 +44,7 @@ mod event;
 mod manager;
 mod manifest;
 mod options;
+pub mod recording;
 mod response;
 pub mod skill;
 mod suggest;

@@ -40,6 +40,7 @@ pub struct LoadOptions {
     only_http: Option<Vec<HttpRule>>,
     config: Map<String, Json>,
     activate: bool,
+    recordable: bool,
 }
 
 impl Default for LoadOptions {
@@ -54,6 +55,7 @@ impl Default for LoadOptions {
             only_http: None,
             config: Map::new(),
             activate: true,
+            recordable: false,
         }
     }
 }
@@ -161,6 +163,13 @@ impl LoadOptions {
         self
     }
 
+    /// Whether events of the skill can be [recorded](crate::Event::recorded_by). The skill keeps its module's bytes for
+    /// that. `false` by default.
+    pub fn recordable(mut self, recordable: bool) -> Self {
+        self.recordable = recordable;
+        self
+    }
+
     pub(crate) fn given_manifest(&self) -> Option<&Manifest> {
         self.manifest.as_ref()
     }
@@ -180,7 +189,7 @@ impl LoadOptions {
             quota: limits.quota,
             config: manifest.config.resolve(&self.config)?,
         };
-        Ok(Plan { manifest: Arc::new(manifest), scope: Arc::new(scope), limits })
+        Ok(Plan { manifest: Arc::new(manifest), scope: Arc::new(scope), limits, recordable: self.recordable })
     }
 
     fn manifest_of(&self, name: &SkillName, wasm: &[u8]) -> Result<Manifest> {
@@ -236,6 +245,8 @@ pub(crate) struct Plan {
     pub(crate) scope: Arc<SkillScope>,
     /// What holds: narrowed.
     pub(crate) limits: SkillLimits,
+    /// Whether events can be recorded.
+    pub(crate) recordable: bool,
 }
 
 /// Rules that match what one of `these` and one of `those` match.

@@ -141,7 +141,7 @@ impl CallContext {
                 Ok(HostReply::Status(status))
             }
             Answer::Exhausted { resource, wanted } => Err(self.ledger.exhausted(call, resource, wanted)),
-            Answer::Unanswered => Err(HostError::NotJournalled { index: self.journal.next(), call }),
+            Answer::Unanswered => Err(HostError::NotJournalled { index: self.journal.answered(), call }),
         }
     }
 }
@@ -221,6 +221,11 @@ impl Host {
     /// Starts putting a host together.
     pub fn builder() -> HostBuilder {
         HostBuilder::default()
+    }
+
+    /// The secrets that go with HTTP requests.
+    pub fn secrets(&self) -> &Secrets {
+        &self.inner.secrets
     }
 
     /// Answers one call of a skill.

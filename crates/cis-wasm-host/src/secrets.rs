@@ -132,6 +132,17 @@ impl Secrets {
         self.values.get(name)
     }
 
+    /// The name of a secret that bytes hold, in capitals or not, in any of the ways it is likely to be written.
+    pub fn found_in(&self, bytes: &[u8]) -> Option<&str> {
+        if self.values.is_empty() {
+            return None;
+        }
+        let lower = bytes.to_ascii_lowercase();
+        let is_in = |spelling: String| memchr::memmem::find(&lower, spelling.to_ascii_lowercase().as_bytes()).is_some();
+        let found = self.values.iter().find(|(_, value)| value.spellings().any(is_in));
+        found.map(|(name, _)| name.as_str())
+    }
+
     /// A text without any of the secrets, in capitals or not: host names come back in small letters.
     pub fn scrub<'a>(&self, text: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(text);

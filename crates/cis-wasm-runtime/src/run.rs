@@ -175,6 +175,7 @@ impl WasmInstance {
             return Err(error.with_log(ran.context.log));
         }
         let CallContext { journal, log: init_log, .. } = ran.context;
+        journal.finish()?;
         let init = journal.into_entries().into();
         let state = match state {
             State::Fresh => StateOf::Fresh { init },

@@ -13,6 +13,7 @@ use futures_util::FutureExt;
 use super::detached::detach;
 use super::health::Trial;
 use super::slot::Slot;
+use crate::recording::recorder::cannot;
 use crate::wasm::WasmSkill;
 use crate::{ErrorKind, Event, Response, Result, Skill, SkillContext};
 
@@ -177,6 +178,11 @@ impl Flight {
     }
 
     async fn run_native(&self, event: Event) -> Result<Response> {
+        if let Some(recorder) = event.recorder() {
+            recorder.add(Err(cannot(
+                "the skill is native; only what a wasm skill asks and is answered is all that it sees",
+            )));
+        }
         let mut context = self.version.context();
         let handled = AssertUnwindSafe(self.version.skill.handle_event(&mut context, event)).catch_unwind().await;
         let result = handled.unwrap_or_else(|panic| Err(panicked(&*panic)));

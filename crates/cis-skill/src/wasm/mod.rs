@@ -9,3 +9,5 @@ pub use cis_wasm_runtime::{
     Rejection, RuntimeBuilder, State, TrapKind, WasmInstance, WasmRuntime, inspect, manifest_section,
 };
 pub use skill::WasmSkill;
+
+pub(crate) use skill::answer;

@@ -4,11 +4,13 @@ use std::future::Future;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use cis_wasm_host::{Host, LogLine, SkillScope};
+use bytes::Bytes;
+use cis_wasm_host::{Host, Journal, LogLine, SkillScope};
 use cis_wasm_runtime::{CacheOutcome, LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
 
 use crate::manifest::{Manifest, SkillLimits};
 use crate::options::Plan;
+use crate::recording::recorder::{self, Recordable};
 use crate::{Error, Event, Response, Result, Skill, SkillContext};
 
 /// A skill that is a wasm module, loaded and ready. Cheap to clone; clones are the same skill.
@@ -38,6 +40,7 @@ struct Inner {
     host: Host,
     plan: Plan,
     version: String,
+    recordable: Option<Recordable>,
 }
 
 impl WasmSkill {
@@ -46,9 +49,13 @@ impl WasmSkill {
         let mut spec = LoadSpec::new((*plan.scope).clone(), host.clone());
         spec.limits = plan.limits.engine;
         spec.state = plan.manifest.state;
+        spec.recorded = plan.recordable;
         let instance = runtime.load(wasm, spec)?;
         let version = plan.manifest.version.to_string();
-        Ok(WasmSkill { inner: Arc::new(Inner { instance, host: host.clone(), plan, version }) })
+        let recordable = plan
+            .recordable
+            .then(|| Recordable { module: Bytes::copy_from_slice(wasm), compiler: runtime.compiler().name() });
+        Ok(WasmSkill { inner: Arc::new(Inner { instance, host: host.clone(), plan, version, recordable }) })
     }
 
     /// Handles an event on the calling thread, which it blocks until the skill has answered.
@@ -57,7 +64,9 @@ impl WasmSkill {
     ///
     /// As for [`handle`](Self::handle).
     pub fn run(&self, event: Event) -> Result<Response> {
-        answer(self.inner.instance.run(event.event_type(), event.data()))
+        let outcome = self.inner.instance.run_with(event.event_type(), event.data(), journal(&event));
+        self.inner.record(&event, &outcome);
+        answer(outcome)
     }
 
     /// Handles an event on the runtime's workers, under any executor. Dropping the future cancels the event.
@@ -66,8 +75,13 @@ impl WasmSkill {
     ///
     /// [`ErrorKind::Runtime`](crate::ErrorKind::Runtime), with the event's receipt and log.
     pub fn handle(&self, event: Event) -> impl Future<Output = Result<Response>> + Send + 'static + use<> {
-        let instance = self.inner.instance.clone();
-        async move { answer(instance.handle(event.event_type(), event.data().clone()).await) }
+        let inner = self.inner.clone();
+        async move {
+            let data = event.data().clone();
+            let outcome = inner.instance.handle_with(event.event_type(), data, journal(&event)).await;
+            inner.record(&event, &outcome);
+            answer(outcome)
+        }
     }
 
     /// The manifest, as the skill's author wrote it.
@@ -121,7 +135,22 @@ impl WasmSkill {
     }
 }
 
-fn answer(outcome: Outcome) -> Result<Response> {
+impl Inner {
+    /// Gives an event's recorder, if it has one, what it came for.
+    fn record(&self, event: &Event, outcome: &Outcome) {
+        if let Some(recorder) = event.recorder() {
+            let recordable = self.recordable.as_ref();
+            recorder.add(recorder::recording(recordable, &self.plan, &self.instance, &self.host, event, outcome));
+        }
+    }
+}
+
+/// The journal that an event runs with.
+fn journal(event: &Event) -> Journal {
+    if event.recorder().is_some() { recorder::journal() } else { Journal::OFF }
+}
+
+pub(crate) fn answer(outcome: Outcome) -> Result<Response> {
     let Outcome { result, log, receipt, .. } = outcome;
     match result {
         Ok(body) => Ok(Response::new(body).with_event(receipt, log)),

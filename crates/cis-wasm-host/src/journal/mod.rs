@@ -142,6 +142,11 @@ impl Journal {
         }
     }
 
+    /// How many calls have their answer, from an entry or live.
+    pub fn answered(&self) -> usize {
+        self.next
+    }
+
     /// What was kept.
     pub fn into_entries(self) -> Vec<JournalEntry> {
         match self.kept {
@@ -229,11 +234,6 @@ impl Journal {
         if answered {
             self.passed(index);
         }
-    }
-
-    /// The number of the next call.
-    pub(crate) fn next(&self) -> usize {
-        self.next
     }
 
     /// A call has its answer.
