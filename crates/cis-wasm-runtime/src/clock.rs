@@ -1,28 +1,30 @@
-//! The meter of one run: fuel by slices, the deadline, and whether anybody still waits.
+//! The meter of one run: fuel, the deadline, and whether anybody still waits.
 
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
 use cis_wasm_host::unwired::{Limit, unwired};
 
 use crate::error::{Error, ErrorKind, GUEST_CODE};
+use crate::interrupt::{Slot, nudge, watch_time};
 
-/// How much fuel a guest gets at a time: some tens of microseconds of work. The clock is looked at this often.
-const SLICE: u64 = 100_000;
+/// How much fuel a guest that has to ask for it gets at a time: some tens of microseconds of work.
+pub(crate) const SLICE: u64 = 100_000;
 
 /// Fuel given and used in one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fuel {
     limit: u64,
+    slice: u64,
     given: u64,
 }
 
 impl Fuel {
-    /// A run that may use so much.
-    pub(crate) fn new(limit: u64) -> Self {
-        Fuel { limit: limit.min(i64::MAX as u64), given: 0 }
+    /// A run that may use so much, and gets so much at a time.
+    pub(crate) fn new(limit: u64, slice: u64) -> Self {
+        Fuel { limit: limit.min(i64::MAX as u64), slice, given: 0 }
     }
 
     /// What was used, when the counter stands at `left`.
@@ -30,13 +32,19 @@ impl Fuel {
         self.given.saturating_add_signed(left.saturating_neg())
     }
 
+    /// Whether it is more than may be used that was used, when the counter stands at `left`.
+    pub(crate) fn check(&self, left: i64) -> Result<(), Error> {
+        match self.used(left) > self.limit && !unwired(Limit::Fuel) {
+            true => Err(ErrorKind::OutOfFuel { limit: self.limit }.into()),
+            false => Ok(()),
+        }
+    }
+
     /// The counter's next value, when it stands at `left`.
     pub(crate) fn next_slice(&mut self, left: i64) -> Result<i64, Error> {
+        self.check(left)?;
         let used = self.used(left);
-        if used > self.limit && !unwired(Limit::Fuel) {
-            return Err(ErrorKind::OutOfFuel { limit: self.limit }.into());
-        }
-        let slice = SLICE.min(self.limit.saturating_sub(used));
+        let slice = self.slice.min(self.limit.saturating_sub(used));
         self.given = used + slice;
         Ok(slice as i64)
     }
@@ -53,6 +61,14 @@ impl Deadline {
     /// So long from now.
     pub(crate) fn starting_now(limit: Duration) -> Self {
         Deadline { started: Instant::now(), limit }
+    }
+
+    /// When it is, on the watch's clock.
+    pub(crate) fn due(&self) -> u64 {
+        if unwired(Limit::Deadline) {
+            return u64::MAX;
+        }
+        watch_time(self.started).saturating_add(u64::try_from(self.limit.as_nanos()).unwrap_or(u64::MAX))
     }
 
     /// How long it has been.
@@ -79,7 +95,8 @@ impl Deadline {
 /// Whether whoever sent the event still waits for it. Clones are the same event's.
 #[derive(Clone, Default)]
 pub(crate) struct Cancel {
-    inner: Arc<CancelState>,
+    /// None where nobody can stop waiting.
+    inner: Option<Arc<CancelState>>,
 }
 
 #[derive(Default)]
@@ -87,29 +104,53 @@ struct CancelState {
     cancelled: AtomicBool,
     /// Wakes the run where it waits for a backend.
     waiting: Mutex<Option<Waker>>,
+    /// Where it runs guest code.
+    running: Mutex<Option<Arc<Slot>>>,
 }
 
 impl Cancel {
+    /// One whose event can be given up.
+    pub(crate) fn possible() -> Self {
+        Cancel { inner: Some(Arc::default()) }
+    }
+
     /// Nobody waits any more.
     pub(crate) fn cancel(&self) {
-        self.inner.cancelled.store(true, Ordering::Release);
-        if let Some(waker) = self.waiting().take() {
+        let Some(state) = &self.inner else { return };
+        state.cancelled.store(true, Ordering::SeqCst);
+        if let Some(waker) = lock(&state.waiting).take() {
             waker.wake();
+        }
+        if let Some(slot) = lock(&state.running).take() {
+            nudge(&slot);
         }
     }
 
     /// Has `waker` woken by a cancellation from now on.
     pub(crate) fn wake_on_cancel(&self, waker: &Waker) {
-        *self.waiting() = Some(waker.clone());
+        if let Some(state) = &self.inner {
+            *lock(&state.waiting) = Some(waker.clone());
+        }
+    }
+
+    /// Has the thread of this slot signalled by a cancellation from now on.
+    pub(crate) fn runs_on(&self, slot: &Arc<Slot>) {
+        if let Some(state) = &self.inner {
+            *lock(&state.running) = Some(slot.clone());
+        }
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.inner.as_ref().is_some_and(|state| state.cancelled.load(Ordering::SeqCst))
     }
 
     pub(crate) fn check(&self) -> Result<(), Error> {
-        if self.inner.cancelled.load(Ordering::Acquire) { Err(ErrorKind::Cancelled.into()) } else { Ok(()) }
+        if self.is_cancelled() { Err(ErrorKind::Cancelled.into()) } else { Ok(()) }
     }
+}
 
-    fn waiting(&self) -> std::sync::MutexGuard<'_, Option<Waker>> {
-        self.inner.waiting.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
 }
 
 /// Everything that can stop a run from outside.
@@ -133,7 +174,7 @@ mod tests {
 
     #[test]
     fn fuel_adds_up_over_slices() {
-        let mut fuel = Fuel::new(250_000);
+        let mut fuel = Fuel::new(250_000, SLICE);
         assert_eq!(fuel.next_slice(0).unwrap(), 100_000);
         assert_eq!(fuel.used(40_000), 60_000);
         // The guest went 7 below zero: it used them.
@@ -146,10 +187,10 @@ mod tests {
 
     #[test]
     fn the_last_unit_may_be_used() {
-        let mut fuel = Fuel::new(1);
+        let mut fuel = Fuel::new(1, SLICE);
         assert_eq!(fuel.next_slice(0).unwrap(), 1);
         assert_eq!(fuel.used(0), 1);
         assert!(fuel.next_slice(-1).is_err());
-        assert_eq!(Fuel::new(0).next_slice(0).unwrap(), 0);
+        assert_eq!(Fuel::new(0, SLICE).next_slice(0).unwrap(), 0);
     }
 }

@@ -5,10 +5,12 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, Host};
 use std::sync::Arc;
 use std::time::Duration;
-use wasmer::{FunctionEnvMut, Global, TypedFunction, Value, WASM_PAGE_SIZE};
+use wasmer::{FunctionEnvMut, TypedFunction, WASM_PAGE_SIZE};
 
 use crate::clock::{Clock, Fuel};
+use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
+use crate::interrupt::{self, Watch};
 use crate::memory::{GuestMemory, OutOfBounds};
 use crate::trap;
 use crate::worker::{Away, SkillId, Workers};
@@ -29,7 +31,7 @@ pub(crate) struct Guest {
 #[derive(Clone)]
 pub(crate) struct Parts {
     pub memory: GuestMemory,
-    pub fuel: Global,
+    pub fuel: Counter,
     pub allocator: Allocator,
 }
 
@@ -39,6 +41,8 @@ pub(crate) struct Running {
     pub context: CallContext,
     pub fuel: Fuel,
     pub clock: Clock,
+    /// Who stops it when it is due, where it does not look at the clock itself.
+    pub watch: Option<Arc<Watch>>,
     /// The workers this runs on, when it does not run on a thread that somebody lent.
     pub worker: Option<OnWorker>,
     /// Whether the guest is allocating for the host. It may not call the host then: every such call would allocate again.
@@ -49,14 +53,35 @@ pub(crate) struct Running {
 pub(crate) struct OnWorker {
     pub workers: Arc<Workers>,
     pub skill: SkillId,
-    /// Set from when the run has taken long.
+    /// Whether the watch sees to it that another thread takes this one's place when the run takes long. Otherwise the run
+    /// itself does.
+    pub watched: bool,
+    /// Set from when the run has taken long, where it sees to that itself.
     pub long: Option<Away>,
 }
 
 impl OnWorker {
     /// Lets another thread take this one's place while it waits, unless one does already.
-    pub(crate) fn wait(&self) -> Option<Away> {
-        self.long.is_none().then(|| self.workers.wait(self.skill))
+    pub(crate) fn wait(&self) -> Waiting {
+        let away = match self.watched {
+            true => interrupt::with_slot(|slot| slot.wait()),
+            false => self.long.is_none().then(|| self.workers.wait(self.skill)),
+        };
+        Waiting { _away: away, watched: self.watched }
+    }
+}
+
+/// A wait of a worker's.
+pub(crate) struct Waiting {
+    _away: Option<Away>,
+    watched: bool,
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        if self.watched {
+            interrupt::with_slot(|slot| slot.go_on());
+        }
     }
 }
 
@@ -66,7 +91,7 @@ pub(crate) const LONG: Duration = Duration::from_millis(5);
 impl Running {
     /// Lets another thread take this one's place once this run has taken long.
     fn make_room(&mut self) {
-        if let Some(OnWorker { workers, skill, long: long @ None }) = &mut self.worker
+        if let Some(OnWorker { workers, skill, watched: false, long: long @ None }) = &mut self.worker
             && self.clock.deadline.elapsed() > LONG
         {
             *long = Some(workers.run_long(*skill));
@@ -236,29 +261,16 @@ pub(crate) fn packed(region: Region) -> Result<Packed, Error> {
     Packed::bytes(region.ptr, region.len).ok_or_else(|| internal("bytes were put at pointer 0"))
 }
 
-/// The counter's value.
-pub(crate) fn fuel_left(env: &mut FunctionEnvMut<'_, Guest>) -> Result<i64, Error> {
-    let fuel = env.data().parts()?.fuel.clone();
-    match fuel.get(env) {
-        Value::I64(left) => Ok(left),
-        _ => Err(internal("the fuel counter is no i64")),
-    }
-}
-
 /// Gives the guest its next slice of fuel.
 pub(crate) fn refuel(env: &mut FunctionEnvMut<'_, Guest>) -> Result<(), Error> {
-    let left = fuel_left(env)?;
+    let counter = env.data().parts()?.fuel;
     let running = env.data_mut().running()?;
-    let slice = running.fuel.next_slice(left)?;
+    // First, because a run that was stopped has an empty counter.
     running.clock.check()?;
+    let slice = running.fuel.next_slice(counter.get())?;
     running.make_room();
-    set_fuel(env, slice)
-}
-
-/// Sets the counter.
-pub(crate) fn set_fuel(env: &mut FunctionEnvMut<'_, Guest>, slice: i64) -> Result<(), Error> {
-    let fuel = env.data().parts()?.fuel.clone();
-    fuel.set(env, Value::I64(slice)).map_err(|error| internal(&format!("the fuel counter: {error}")))
+    counter.set(slice);
+    Ok(())
 }
 
 #[cfg(test)]

@@ -210,7 +210,7 @@ fn perform(
     let memory = env.data().parts()?.memory.clone();
     let call = call(&Arguments { call: name, env: &env.as_mut(), memory });
     if env.data_mut().running()?.context.journal.trace().is_some() {
-        let left = guest::fuel_left(env)?;
+        let left = env.data().parts()?.fuel.get();
         let running = env.data_mut().running()?;
         running.context.journal.at_fuel(running.fuel.used(left));
     }

@@ -8,6 +8,8 @@
 //!   module's engine shares between threads. Nothing of it is tied to a thread except while a call is in progress, and
 //!   then `&mut self` keeps it where it is. So it may move from one thread to another between calls.
 
+use std::ops::Range;
+
 use bytes::Bytes;
 use cis_wasm_abi::{
     EXPORT_ABI_VERSION, EXPORT_ALLOC, EXPORT_FREE, EXPORT_INIT, EXPORT_MALLOC, EXPORT_MEMORY, EXPORT_ON_EVENT,
@@ -15,24 +17,30 @@ use cis_wasm_abi::{
 };
 use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, CallFailure};
+use wasmer::sys::vm::VMCallerCheckedAnyfunc;
 use wasmer::{
-    FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, RuntimeError, Store, TypedFunction,
+    FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, RuntimeError, Store, TypedFunction, Value,
     WasmTypeList,
 };
 
+use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
-use crate::guest::{self, Allocator, Arena, Guest, Parts, Running, bad_pointer, give, internal};
+use crate::guest::{Allocator, Arena, Guest, Parts, Running, bad_pointer, give, internal};
 use crate::imports::imports;
+use crate::interrupt::{self, Entry};
 use crate::memory::GuestMemory;
-use crate::meter::{FUEL_GLOBAL, START};
+use crate::meter::{CODE_BEGIN, CODE_END, START};
 use crate::program::Program;
-use crate::trap;
+use crate::trap::{self, TrapKind};
 
 /// An instance.
 pub(crate) struct Live {
     store: Store,
     env: FunctionEnv<Guest>,
     exports: Exports,
+    counter: Counter,
+    /// Where the guest's code lies in memory. The store keeps the module, and with it the code.
+    code: Range<usize>,
 }
 
 // SAFETY: see the third invariant above. wasmer 7.4.2 does not say `Send` of its store because of raw pointers into its
@@ -88,7 +96,9 @@ impl Live {
         let instance =
             Instance::new(&mut store, &program.module, &imports).map_err(|error| not_instantiated(error, program))?;
         let memory = instance.exports.get_memory(EXPORT_MEMORY).map_err(missing)?.clone();
-        let fuel = instance.exports.get_global(FUEL_GLOBAL).map_err(missing)?.clone();
+        // SAFETY: it stays with this store, here and in the environment.
+        let counter = unsafe { Counter::of_last_instance() }.ok_or_else(|| internal("no counter was made"))?;
+        let code = address(&instance, &store, CODE_BEGIN)?..address(&instance, &store, CODE_END)?;
         let exports = Exports {
             start: optional(&instance, &store, START)?,
             abi_version: optional(&instance, &store, EXPORT_ABI_VERSION)?,
@@ -105,8 +115,8 @@ impl Live {
             None => optional(&instance, &store, EXPORT_MALLOC)?,
         };
         let allocator = alloc.map_or(Allocator::Arena(Arena::default()), Allocator::Guest);
-        env.as_mut(&mut store).parts = Some(Parts { memory: GuestMemory::new(memory), fuel, allocator });
-        Ok(Live { store, env, exports })
+        env.as_mut(&mut store).parts = Some(Parts { memory: GuestMemory::new(memory), fuel: counter, allocator });
+        Ok(Live { store, env, exports, counter, code })
     }
 
     /// Runs what comes before the first event: the start function, then `skill_init`.
@@ -192,20 +202,52 @@ impl Live {
     ) -> (Result<T, Error>, Ran) {
         // The counter starts where the run's fuel does.
         let slice = running.fuel.next_slice(0);
+        let (clock, watch) = (running.clock.clone(), running.watch.clone());
+        let turn = running.worker.as_ref().map(|worker| (worker.workers.clone(), worker.skill));
         let mut env = self.env.clone().into_mut(&mut self.store);
         env.data_mut().running = Some(running);
-        let result =
-            slice.and_then(|slice| guest::set_fuel(&mut env, slice)).and_then(|()| body(&self.exports, &mut env));
-        let left = guest::fuel_left(&mut env);
+        // SAFETY: the counter is there as long as the store, whose exclusive borrow is held until the entry is gone.
+        let entry = unsafe { Entry::new(&clock, self.code.clone(), self.counter.at()) };
+        let counter = self.counter;
+        let result = slice.and_then(|slice| {
+            counter.set(slice);
+            match &watch {
+                Some(watch) => interrupt::during(watch, &entry, turn, || body(&self.exports, &mut env)),
+                None => body(&self.exports, &mut env),
+            }
+        });
+        let left = entry.fuel_left(counter.get());
         let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len(&env));
         let Some(running) = env.data_mut().running.take() else {
             unreachable!("`running` was set above, and nothing else takes it")
         };
-        let fuel = left.map_or(0, |left| running.fuel.used(left));
+        let fuel = running.fuel.used(left);
         let mut context = running.context;
-        let result = result.map_err(|error| with_text(error, &mut context));
+        let result = result.map_err(|error| {
+            let stopped = is_limit(&error).then(|| match entry.stopped() {
+                true => clock.check().err(),
+                false => running.fuel.check(left).err(),
+            });
+            stopped.flatten().unwrap_or_else(|| with_text(error, &mut context))
+        });
         (result, Ran { context, fuel, memory_bytes })
     }
+}
+
+/// Whether an error is the trap that a limit on guest code ends in. The guest's own may look the same: then its counter is
+/// not below zero, and nobody stopped it.
+fn is_limit(error: &Error) -> bool {
+    matches!(error.kind(), ErrorKind::Trapped { trap: TrapKind::Unreachable | TrapKind::StackOverflow, .. })
+}
+
+/// Where a function's code begins.
+fn address(instance: &Instance, store: &Store, name: &str) -> Result<usize, Error> {
+    let function = instance.exports.get_function(name).map_err(missing)?.clone();
+    let raw = Value::FuncRef(Some(function)).as_raw(store);
+    // SAFETY: the raw form of a reference to a function of this store's is a pointer to what the engine calls it by, which
+    // the store keeps.
+    let anyfunc = unsafe { (raw.funcref as *const VMCallerCheckedAnyfunc).as_ref() };
+    anyfunc.map(|anyfunc| anyfunc.func_ptr as usize).ok_or_else(|| internal("a function has no address"))
 }
 
 /// An export of the contract. The check saw its type, so another one is our bug.

@@ -37,6 +37,7 @@ mod cache;
 mod check;
 mod clock;
 mod compiler;
+mod counter;
 mod error;
 #[cfg(feature = "singlepass")]
 mod frame;
@@ -45,6 +46,7 @@ mod headroom;
 mod imports;
 mod inspect;
 mod instance;
+mod interrupt;
 mod limits;
 mod memory;
 mod meter;

@@ -15,7 +15,7 @@ use cis_wasm_host::{CallContext, Host, Journal, JournalEntry, Ledger, LogLine, S
 use futures_channel::oneshot;
 
 use crate::cache::CacheOutcome;
-use crate::clock::{Cancel, Clock, Deadline, Fuel};
+use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{OnWorker, Running, internal};
 use crate::instance::{Live, Ran};
@@ -234,7 +234,8 @@ impl WasmInstance {
 
     /// Handles an event on the runtime's workers. The future belongs to no executor in particular.
     ///
-    /// Dropping it cancels the event: at the next slice of fuel, or at once where it waits for a backend.
+    /// Dropping it cancels the event at once, in guest code and where it waits for a backend. A backend that blocks its
+    /// thread is waited for.
     ///
     /// # Panics
     ///
@@ -250,7 +251,7 @@ impl WasmInstance {
         data: Bytes,
         journal: Journal,
     ) -> impl Future<Output = Outcome> + Send + 'static + use<> {
-        let cancel = Cancel::default();
+        let cancel = Cancel::possible();
         let (reply, answer) = oneshot::channel();
         let event = Event { event_type: event_type.to_owned(), data, journal, cancel: cancel.clone(), reply };
         Handling { skill: self.skill.clone(), event: Some(event), answer: Some(answer), guard: CancelOnDrop(cancel) }
@@ -298,15 +299,19 @@ enum Thread {
 
 impl Program {
     fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread) -> Running {
+        let watch = runtime.watch().cloned();
         Running {
             host: self.host.clone(),
             context: CallContext::new(self.scope.clone()),
-            fuel: Fuel::new(self.limits.fuel),
+            fuel: Fuel::new(self.limits.fuel, if watch.is_some() { u64::MAX } else { SLICE }),
             clock: clock.clone(),
             worker: match on {
                 Thread::Lent => None,
-                Thread::Worker(skill) => Some(OnWorker { workers: runtime.workers().clone(), skill, long: None }),
+                Thread::Worker(skill) => {
+                    Some(OnWorker { workers: runtime.workers().clone(), skill, watched: watch.is_some(), long: None })
+                }
             },
+            watch,
             allocating: false,
         }
     }

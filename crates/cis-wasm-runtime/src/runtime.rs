@@ -9,6 +9,7 @@ use cis_wasm_host::{Host, SkillName, SkillScope};
 use crate::cache::ArtifactCache;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
+use crate::interrupt::Watch;
 use crate::meter::Metering;
 use crate::program::Making;
 use crate::run::{LoadSpec, WasmInstance};
@@ -22,6 +23,7 @@ pub struct WasmRuntime {
 
 struct Inner {
     making: Making,
+    watch: Option<Arc<Watch>>,
     workers: Arc<Workers>,
 }
 
@@ -32,6 +34,7 @@ pub struct RuntimeBuilder {
     workers: Option<usize>,
     max_held: usize,
     scope: Option<Scope>,
+    signals: bool,
 }
 
 /// How many events may be away from the workers at a time, where nobody said otherwise.
@@ -95,6 +98,18 @@ impl RuntimeBuilder {
         self
     }
 
+    /// Whether guest code is stopped by a signal, `SIGURG`, sent to the thread that it runs on. It is where nobody said
+    /// otherwise, on Linux on x86-64 and ARM64.
+    ///
+    /// Without, guest code asks for the time at short intervals instead, which costs it more: `docs/limits.md` has figures.
+    /// A signal that is not this runtime's goes on to the handler that was set before. Do not replace that handler
+    /// later, or deadlines do not hold any more.
+    #[must_use]
+    pub fn signals(mut self, signals: bool) -> Self {
+        self.signals = signals;
+        self
+    }
+
     /// Guest code without fuel and deadline: nothing ends it but its own end, a trap, or a host call. For measuring what
     /// limits cost, and for nothing else.
     #[cfg(feature = "unmetered")]
@@ -112,7 +127,16 @@ impl RuntimeBuilder {
     pub fn build(self) -> Result<WasmRuntime, Error> {
         let workers = self.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
         let workers = Workers::new(workers, self.max_held, self.scope);
-        let inner = Inner { making: self.making, workers: Arc::new(workers) };
+        let mut making = self.making;
+        let watch = self.signals.then(Watch::shared).and_then(|watch| {
+            watch
+                .inspect_err(|error| tracing::debug!(target: "cis_skill", "no signals to stop guests with: {error}"))
+                .ok()
+        });
+        if watch.is_none() && making.metering == Metering::Traps {
+            making.metering = Metering::Asks;
+        }
+        let inner = Inner { making, watch, workers: Arc::new(workers) };
         Ok(WasmRuntime { inner: Arc::new(inner) })
     }
 }
@@ -130,10 +154,11 @@ impl WasmRuntime {
     /// Starts putting a runtime together.
     pub fn builder() -> RuntimeBuilder {
         RuntimeBuilder {
-            making: Making { compiler: Compiler::default(), metering: Metering::On, cache: None },
+            making: Making { compiler: Compiler::default(), metering: Metering::Traps, cache: None },
             workers: None,
             max_held: DEFAULT_MAX_HELD,
             scope: None,
+            signals: true,
         }
     }
 
@@ -169,6 +194,10 @@ impl WasmRuntime {
 
     pub(crate) fn making(&self) -> &Making {
         &self.inner.making
+    }
+
+    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
+        self.inner.watch.as_ref()
     }
 
     pub(crate) fn workers(&self) -> &Arc<Workers> {

@@ -8,10 +8,11 @@
 use std::ptr::NonNull;
 
 use cis_wasm_host::unwired::{Limit, unwired};
-use wasmer::sys::vm::{VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition};
+use wasmer::sys::vm::{VMGlobal, VMGlobalDefinition, VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition};
 use wasmer::sys::{BaseTunables, Tunables};
-use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType, WASM_PAGE_SIZE};
+use wasmer::{GlobalType, MemoryError, MemoryStyle, MemoryType, Pages, TableStyle, TableType, WASM_PAGE_SIZE};
 
+use crate::counter::Counter;
 use crate::limits::Limits;
 
 pub(crate) struct CappedTunables {
@@ -74,6 +75,16 @@ impl Tunables for CappedTunables {
     ) -> Result<VMMemory, MemoryError> {
         // SAFETY: the caller's promise about the location is passed on as it is.
         unsafe { self.base.create_vm_memory(&self.capped_memory(ty)?, style, vm_definition_location) }
+    }
+
+    unsafe fn create_vm_global(
+        &self,
+        ty: GlobalType,
+        vm_definition_location: NonNull<VMGlobalDefinition>,
+    ) -> Result<VMGlobal, String> {
+        Counter::note(vm_definition_location);
+        // SAFETY: the caller's promise about the location is passed on as it is.
+        unsafe { self.base.create_vm_global(ty, vm_definition_location) }
     }
 
     fn create_host_table(&self, ty: &TableType, style: &TableStyle) -> Result<VMTable, String> {

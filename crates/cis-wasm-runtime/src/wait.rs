@@ -47,7 +47,7 @@ const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// A future that is ready at once costs one poll. Otherwise the thread sleeps, and if it is a worker, another may take its
 /// place while it does. `during` is named in the error.
 ///
-/// The clock is looked at before and after: a call costs the guest next to no fuel, so many fit into one slice, and the host
+/// The clock is looked at before and after: a call costs the guest next to no fuel, and the host
 /// whatever it takes. When the deadline passes in a call that took no time to speak of, it was not the call that was late.
 pub(crate) fn block_on<F: Future>(
     future: F,
@@ -73,7 +73,7 @@ pub(crate) fn block_on<F: Future>(
             }
             if held.is_none() {
                 clock.cancel.wake_on_cancel(waker);
-                held = Some(worker.and_then(OnWorker::wait));
+                held = Some(worker.map(OnWorker::wait));
             }
             while !unpark.woken.swap(false, Ordering::Acquire) {
                 clock.cancel.check()?;

@@ -23,7 +23,7 @@ struct Stocked {
 }
 
 fn made() -> Made {
-    Made::here(Compiler::Cranelift, Metering::On)
+    Made::here(Compiler::Cranelift, Metering::Traps)
 }
 
 impl Stocked {
@@ -150,7 +150,7 @@ fn what_an_artifact_depends_on_is_named() {
         assert!(field.contains(says), "{field} does not say {says}");
     }
     for compiler in Compiler::ALL {
-        assert!(Made::here(*compiler, Metering::On).versions.starts_with(compiler.name()));
+        assert!(Made::here(*compiler, Metering::Traps).versions.starts_with(compiler.name()));
     }
 }
 

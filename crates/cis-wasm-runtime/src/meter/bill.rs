@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wasmparser::FuncType;
 
-use super::plan::{Group, Plan, QuietLoop};
+use super::plan::{Group, Plan};
 
 /// The dearest entry that a caller pays for.
 const DEAREST_PREPAID: u32 = 64;
@@ -40,19 +40,20 @@ pub(super) struct Module<'m> {
 pub(super) enum Counter {
     /// It never pays.
     Unused,
-    /// In the global, at every payment.
+    /// In the global.
     Global,
-    /// In a local, from its entry to its exits, and in the global across calls. Payments then wait for no memory.
+    /// In the global, and a copy in a local, so that payments need not wait for memory.
     Local,
 }
 
 /// One payment: before the instruction of this index, this much.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Payment {
     pub before: usize,
     pub cost: u32,
-    /// The loop at whose head it is made at every turn, when that is a quiet one.
-    pub heads: Option<QuietLoop>,
+    /// Whether it is made in a loop that holds neither calls nor loops. Where there is a copy of the counter, the global
+    /// then waits until the loop has ended.
+    pub tight: bool,
 }
 
 /// What one function pays.
@@ -83,7 +84,7 @@ impl Bills {
                 let skipped = usize::from(prepaid[function].is_some());
                 let groups = plan.groups.iter().skip(skipped);
                 let payments = groups.map(|group| {
-                    (Payment { before: group.before, cost: dues.of(group), heads: group.heads.clone() }, group.depth)
+                    (Payment { before: group.before, cost: dues.of(group), tight: group.tight }, group.depth)
                 });
                 payments.filter(|(payment, _)| payment.cost > 0).collect()
             })
@@ -237,12 +238,9 @@ fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u32
 
 /// Chooses how a function keeps the counter, by what its loops would do with either way.
 fn counter(module: &Module<'_>, plan: &Plan, payments: &[(Payment, u32)], untouching: &[bool]) -> Counter {
-    /// A payment in memory waits for the one before; one in a register waits for nothing.
-    const IN_MEMORY: u64 = 4;
-    const IN_REGISTER: u64 = 1;
-    /// Putting the counter away for a call, and taking it back.
-    const CALL: u64 = 4;
-    const EXIT: u64 = 1;
+    /// What a payment from memory costs more than one from a register, and what it costs to bring the copy up to date.
+    const FROM_MEMORY: u64 = 1;
+    const RELOAD: u64 = 1;
     // What a loop runs is worth so much more for every loop around it.
     let often = |depth: u32| 8_u64.pow(depth.min(6));
     let paid: u64 = payments.iter().map(|(_, depth)| often(*depth)).chain(plan.bulk.iter().map(|d| often(*d))).sum();
@@ -256,9 +254,9 @@ fn counter(module: &Module<'_>, plan: &Plan, payments: &[(Payment, u32)], untouc
         });
         often(group.depth) * (direct.count() + group.indirect.len()) as u64
     });
-    let exits: u64 = plan.exits.iter().map(|depth| often(*depth)).sum();
-    let local = paid * IN_REGISTER + calls.sum::<u64>() * CALL + (exits + 3) * EXIT;
-    if local < paid * IN_MEMORY { Counter::Local } else { Counter::Global }
+    let bulk = plan.bulk.iter().map(|depth| often(*depth));
+    let reloads = 1 + calls.chain(bulk).sum::<u64>();
+    if reloads * RELOAD < paid * FROM_MEMORY { Counter::Local } else { Counter::Global }
 }
 
 #[cfg(test)]

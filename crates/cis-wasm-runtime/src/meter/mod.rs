@@ -1,23 +1,27 @@
-//! Fuel: counted by the guest's own code, so that it needs no signal, no second thread and no luck.
+//! Fuel: counted by the guest's own code, so that it is the same on every machine and every compiler.
 //!
-//! Before a module is compiled it is rewritten. A global of its own holds the fuel left in the current slice; every
-//! stretch of code that is entered subtracts what it costs and, when the global falls below zero, calls the host for the
-//! next slice. There the host adds up, looks at the clock and at whether anybody still waits, and either goes on or stops
-//! the event.
+//! Before a module is compiled it is rewritten. A global of its own holds the fuel that is left; every stretch of code that
+//! is entered subtracts what it costs and, when the global falls below zero, traps. How long that takes is no business of
+//! this code: [`crate::interrupt`] stops a run from outside. Where it cannot, code that has used up a slice calls the host
+//! instead ([`Metering::Asks`]), which looks at the clock and gives it the next one.
 //!
 //! Invariants:
 //! - **Nothing runs unpaid.** Every stretch of code is paid for before it runs, by itself or by the call that leads to it
 //!   ([`plan`], [`bill`]). Every turn of a loop and every turn of a recursion pays at least one unit.
 //! - **The count is a function of the run.** It is made of WebAssembly instructions, not of machine code or time, so it is
 //!   the same on every compiler.
-//! - **The counter is in its global whenever the host looks**: across every call that may lead to the host, and at every
-//!   exit. A run that ends in a trap is counted as far as the last of these, less than a slice short, and the same everywhere too.
-//! - **The guest cannot reach the counter.** It and what else is added are the last globals, and no
-//!   instruction of the guest's was validated with so many globals.
+//! - **The counter is in its global whenever the host looks.** It is so after every payment, but for those in a loop that
+//!   holds neither calls nor loops: these stay in a register until the loop has ended. A run that ends in a trap of its own
+//!   in such a loop is counted as far as the loop, and one that is stopped there too; how far that is does not depend on the
+//!   compiler.
+//! - **A counter that somebody else emptied is seen** after every call and operation over a length that the guest makes: where
+//!   there is a copy of it in a register, it is brought up to date there.
+//! - **The guest cannot reach the counter.** It is the last global, and no instruction of the guest's was validated with so
+//!   many globals.
 
 mod bill;
 mod pieces;
 mod plan;
 mod rewrite;
 
-pub(crate) use rewrite::{ADDED_FUNCTIONS, FUEL_GLOBAL, METER_MODULE, Metering, REFUEL, START, rewrite};
+pub(crate) use rewrite::{ADDED_FUNCTIONS, CODE_BEGIN, CODE_END, METER_MODULE, Metering, REFUEL, START, rewrite};

@@ -11,12 +11,10 @@
 //! - behind the `end` of a block that is branched to, and at `else`, the group goes on only when it is still the one in
 //!   which the block was opened. Every branch to that place then comes from inside a block that the group paid for.
 
-use std::collections::BTreeMap;
-
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
 /// The cost at which a group ends at the next branching.
-const ENOUGH: u32 = 64;
+const ENOUGH: u32 = 128;
 
 /// Instructions that are paid for together, before the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -31,20 +29,10 @@ pub(super) struct Group {
     pub indirect: Vec<u32>,
     /// In how many loops the group is.
     pub depth: u32,
-    /// The loop, when the group stands at the head of one that has been read to its end and calls nobody.
-    pub heads: Option<QuietLoop>,
+    /// Whether the innermost of them holds neither calls, but for those that end the run, nor operations over a length, nor
+    /// loops.
+    pub tight: bool,
 }
-
-/// A loop that calls nobody but to end the run, not even for an operation over a length, with all loops in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct QuietLoop {
-    /// The locals that a turn takes over from the one before, in order: those of which it reads before it writes them, as
-    /// the code stands. A guess is enough, because nothing depends on it but speed.
-    pub locals: Vec<u32>,
-}
-
-/// A quiet loop with more locals than this is one like any other.
-const MOST_QUIET_LOCALS: usize = 64;
 
 /// A function's groups, in order of their places. There is always one at its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,8 +40,6 @@ pub(super) struct Plan {
     pub groups: Vec<Group>,
     /// Operations that pay by their length, by the loops they are in.
     pub bulk: Vec<u32>,
-    /// Branches that may leave the function, by the loops they are in.
-    pub exits: Vec<u32>,
     /// Functions that are called on the way into an `unreachable`: how a compiler writes a panic. It is nobody's to pay for such
     /// a call beforehand, and no loop is slower for one.
     pub last_calls: Vec<u32>,
@@ -112,59 +98,13 @@ struct Frame {
     target: bool,
     /// Whether it was opened in code that cannot be reached.
     dead: bool,
-    /// What is in it.
-    content: Content,
-    /// The group at its head, if it is a loop.
-    head: Option<usize>,
+    /// If it is a loop, the first group in it, while nothing in it keeps it from being tight.
+    tight: Option<usize>,
 }
 
 impl Frame {
     fn opened(opened: Opened, group: usize, dead: bool) -> Self {
-        Frame { opened, group, target: false, dead, content: Content::default(), head: None }
-    }
-}
-
-/// What a block has in it, as far as loops want to know.
-#[derive(Default)]
-struct Content {
-    /// Locals, and whether they are read first.
-    locals: BTreeMap<u32, bool>,
-    /// Whether a loop with this in it is not a quiet one.
-    loud: bool,
-}
-
-impl Content {
-    fn note(&mut self, operator: &Operator<'_>, last: bool) {
-        match operator {
-            Operator::LocalGet { local_index } => {
-                self.locals.entry(*local_index).or_insert(true);
-            }
-            Operator::LocalSet { local_index } | Operator::LocalTee { local_index } => {
-                self.locals.entry(*local_index).or_insert(false);
-            }
-            Operator::Call { .. } if last => {}
-            Operator::Call { .. } | Operator::CallIndirect { .. } => self.loud = true,
-            operator => self.loud |= is_bulk(operator),
-        }
-        self.bound();
-    }
-
-    fn join(&mut self, inner: Content) {
-        self.loud |= inner.loud;
-        if !self.loud {
-            for (local, read) in inner.locals {
-                self.locals.entry(local).or_insert(read);
-            }
-        }
-        self.bound();
-    }
-
-    /// Keeps no more of a loop than it may turn out to need.
-    fn bound(&mut self) {
-        self.loud |= self.locals.len() > MOST_QUIET_LOCALS;
-        if self.loud {
-            self.locals.clear();
-        }
+        Frame { opened, group, target: false, dead, tight: None }
     }
 }
 
@@ -183,7 +123,7 @@ impl Plan {
     /// Plans a function.
     pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self, BinaryReaderError> {
         let mut planner = Planner {
-            plan: Plan { groups: vec![Group::default()], bulk: Vec::new(), exits: Vec::new(), last_calls: Vec::new() },
+            plan: Plan { groups: vec![Group::default()], bulk: Vec::new(), last_calls: Vec::new() },
             group: 0,
             frames: vec![Frame::opened(Opened::Block, 0, false)],
             depth: 0,
@@ -213,8 +153,9 @@ impl Planner {
                 _ => {}
             }
         }
-        if let Some(frame) = self.frames.last_mut() {
-            frame.content.note(operator, last);
+        let calls = matches!(operator, Operator::Call { .. } | Operator::CallIndirect { .. }) && !last;
+        if calls || is_bulk(operator) || matches!(operator, Operator::Loop { .. }) {
+            self.frames.iter_mut().for_each(|frame| frame.tight = None);
         }
         let next = index + 1;
         match operator {
@@ -227,7 +168,7 @@ impl Planner {
                 self.open(Opened::Loop);
                 self.begin(next);
                 if let Some(frame) = self.frames.last_mut().filter(|frame| !frame.dead) {
-                    frame.head = Some(self.group);
+                    frame.tight = Some(self.group);
                 }
             }
             Operator::Else => self.middle(next),
@@ -246,10 +187,7 @@ impl Planner {
                 }
                 self.dead = true;
             }
-            Operator::Return | Operator::Unreachable => {
-                self.plan.exits.extend((!self.dead).then_some(self.depth));
-                self.dead = true;
-            }
+            Operator::Return | Operator::Unreachable => self.dead = true,
             _ => {}
         }
     }
@@ -283,9 +221,6 @@ impl Planner {
         if let Some(frame) = frame.and_then(|index| self.frames.get_mut(index)) {
             frame.target = true;
         }
-        if frame == Some(0) {
-            self.plan.exits.push(self.depth);
-        }
     }
 
     fn middle(&mut self, next: usize) {
@@ -301,14 +236,9 @@ impl Planner {
     }
 
     fn close(&mut self, next: usize) {
-        let Some(mut frame) = self.frames.pop() else { return };
-        let content = std::mem::take(&mut frame.content);
-        if let Some(head) = frame.head.filter(|_| !content.loud) {
-            let locals = content.locals.iter().filter(|(_, read)| **read).map(|(local, _)| *local).collect();
-            self.plan.groups[head].heads = Some(QuietLoop { locals });
-        }
-        if let Some(outer) = self.frames.last_mut() {
-            outer.content.join(content);
+        let Some(frame) = self.frames.pop() else { return };
+        if let Some(first) = frame.tight {
+            self.plan.groups[first..].iter_mut().for_each(|group| group.tight = true);
         }
         self.depth -= u32::from(frame.opened == Opened::Loop);
         if frame.dead {
@@ -392,23 +322,6 @@ mod tests {
         check(&format!("block {long} local.get 0 br_if 0 {long} end local.get 0 drop"), "0:66 67:64 132:2");
         // A block that nobody branches to is run through: nothing begins behind it.
         check(&format!("block {long} local.get 0 if nop end {long} end local.get 0 drop"), "0:66 69:66");
-    }
-
-    #[test]
-    fn quiet_loops_know_their_locals() {
-        let wasm = wat::parse_str(
-            "(module (func $f (param i32 i32 i32) (local i64)
-                (loop local.get 0 br_if 0 (loop (local.set 3 (i64.const 1)) (drop (local.get 3)) local.get 0 br_if 0))
-                (loop local.get 1 br_if 0 local.get 2 local.get 2 local.get 2 call $f)
-                (loop local.get 1 br_if 0 (memory.fill (i32.const 0) (i32.const 0) (i32.const 0)))) (memory 1))",
-        );
-        let wasm = wasm.unwrap();
-        let plan = Parser::new(0).parse_all(&wasm).find_map(|payload| match payload.unwrap() {
-            Payload::CodeSectionEntry(body) => Some(Plan::of(&body).unwrap()),
-            _ => None,
-        });
-        let loops: Vec<_> = plan.unwrap().groups.into_iter().filter_map(|group| group.heads).collect();
-        assert_eq!(loops.iter().map(|quiet| &quiet.locals[..]).collect::<Vec<_>>(), [&[0][..], &[0]]);
     }
 
     #[test]

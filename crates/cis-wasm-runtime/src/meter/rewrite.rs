@@ -6,8 +6,8 @@ use cis_wasm_abi::{EXPORT_MEMORY, EXPORTS};
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasm_encoder::reencode::{Error as ReencodeError, Reencode};
 use wasm_encoder::{
-    BlockType, CodeSection, EntityType, ExportKind, ExportSection, GlobalSection, GlobalType, ImportSection,
-    Instruction, NameMap, NameSection, RawSection, TypeSection, ValType,
+    BlockType, CodeSection, EntityType, ExportKind, ExportSection, FunctionSection, GlobalSection, GlobalType,
+    ImportSection, Instruction, NameMap, NameSection, RawSection, TypeSection, ValType,
 };
 use wasmparser::{
     ConstExpr, ElementItems, ExternalKind, FuncType, FunctionBody, KnownCustom, Name, Operator, Parser, Payload,
@@ -16,17 +16,19 @@ use wasmparser::{
 
 use super::bill::{Bill, Bills, Counter, Module, Payment};
 use super::pieces;
-use super::plan::{Plan, QuietLoop};
+use super::plan::{Plan, is_bulk};
 use crate::error::{Error, ErrorKind};
 
 /// Where the functions that metering adds are imported from. The check refuses a guest's own import from here.
 pub(crate) const METER_MODULE: &str = "cis";
 /// The import that is called when a slice is used up.
 pub(crate) const REFUEL: &str = "refuel";
-/// The export of the counter. No export of the guest's has this name: those that are not of the contract are left out.
-pub(crate) const FUEL_GLOBAL: &str = "cis:fuel";
-/// The export of what was the start function, so that it runs under a meter as everything else.
+/// The export of what was the start function, so that it runs under a meter as everything else. No export of the guest's has
+/// this name, nor the others of ours: those that are not of the contract are left out.
 pub(crate) const START: &str = "cis:start";
+/// The exports of the module's first function and of one behind its last: the code in between is the guest's.
+pub(crate) const CODE_BEGIN: &str = "cis:begin";
+pub(crate) const CODE_END: &str = "cis:end";
 /// How many functions stand between the module's imports and its own.
 pub(crate) const ADDED_FUNCTIONS: u32 = 1;
 
@@ -39,20 +41,30 @@ const BULK_BYTES_SHIFT: i64 = 4;
 const GROW_COST: u32 = 1_000;
 const GROW_PAGE_SHIFT: i64 = -8;
 
-/// Whether a module's code pays for itself.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a module's code pays for itself, and what it does when it cannot.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Metering {
-    /// It does.
-    On,
-    /// It does not: nothing ends it. For measuring what paying costs.
+    /// It traps: it has all its fuel from the beginning, and a deadline stops it from outside.
+    #[default]
+    Traps,
+    /// It asks the host for the next slice, which looks at the clock.
+    Asks,
+    /// It does not pay: nothing ends it. For measuring what paying costs.
     #[cfg(feature = "unmetered")]
     Off,
+}
+
+impl Metering {
+    /// Whether code pays.
+    fn pays(self) -> bool {
+        matches!(self, Metering::Traps | Metering::Asks)
+    }
 }
 
 /// Rewrites a module so that it counts its fuel.
 pub(crate) fn rewrite(wasm: &[u8], metering: Metering) -> Result<Vec<u8>, Error> {
     let mut parts = Parts::gather(wasm).map_err(failed)?;
-    parts.free = metering != Metering::On;
+    parts.metering = metering;
     parts.emit(wasm).map_err(failed)
 }
 
@@ -81,8 +93,7 @@ struct Parts<'a> {
     start: Option<u32>,
     /// The length of each data segment in bytes.
     segments: Vec<u32>,
-    /// Whether nothing pays.
-    free: bool,
+    metering: Metering,
 }
 
 /// Moves function indices.
@@ -206,16 +217,17 @@ impl<'a> Parts<'a> {
 
         let mut types = TypeSection::new();
         let mut imports = ImportSection::new();
+        let mut functions = FunctionSection::new();
         let mut globals = GlobalSection::new();
         let mut exports = ExportSection::new();
         let mut code = CodeSection::new();
         let mut code_index = 0;
         let bills = self.bills();
-        let mut slots = Slots { first: self.fuel_global() + 1, types: Vec::new() };
         for payload in &self.payloads {
             match payload {
                 Payload::TypeSection(section) => moved.parse_type_section(&mut types, section.clone())?,
                 Payload::ImportSection(section) => moved.parse_import_section(&mut imports, section.clone())?,
+                Payload::FunctionSection(section) => moved.parse_function_section(&mut functions, section.clone())?,
                 Payload::GlobalSection(section) => moved.parse_global_section(&mut globals, section.clone())?,
                 Payload::ExportSection(section) => {
                     for export in section.clone() {
@@ -226,7 +238,7 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Payload::CodeSectionEntry(body) => {
-                    code.function(&self.function(&mut moved, bills.as_ref(), &mut slots, code_index, body)?);
+                    code.function(&self.function(&mut moved, bills.as_ref(), code_index, body)?);
                     code_index += 1;
                 }
                 Payload::CustomSection(section) => {
@@ -239,26 +251,19 @@ impl<'a> Parts<'a> {
         }
         types.ty().function([], []);
         imports.import(METER_MODULE, REFUEL, EntityType::Function(self.refuel_type()));
+        functions.function(self.refuel_type());
+        code.function(wasm_encoder::Function::new([]).instruction(&Instruction::End));
         let counter = GlobalType { val_type: ValType::I64, mutable: true, shared: false };
         globals.global(counter, &wasm_encoder::ConstExpr::i64_const(0));
-        for val_type in slots.types {
-            let zero = match val_type {
-                ValType::I32 => wasm_encoder::ConstExpr::i32_const(0),
-                ValType::I64 => wasm_encoder::ConstExpr::i64_const(0),
-                ValType::F32 => wasm_encoder::ConstExpr::f32_const(0.0.into()),
-                ValType::F64 => wasm_encoder::ConstExpr::f64_const(0.0.into()),
-                ValType::V128 => wasm_encoder::ConstExpr::v128_const(0),
-                ValType::Ref(ty) => wasm_encoder::ConstExpr::ref_null(ty.heap_type),
-            };
-            globals.global(GlobalType { val_type, mutable: true, shared: false }, &zero);
-        }
-        exports.export(FUEL_GLOBAL, ExportKind::Global, self.fuel_global());
+        let begin = self.imported_functions + ADDED_FUNCTIONS;
+        exports.export(CODE_BEGIN, ExportKind::Func, begin);
+        exports.export(CODE_END, ExportKind::Func, begin + self.function_types.len() as u32);
         if let Some(start) = self.start {
             exports.export(START, ExportKind::Func, moved.function_index(start)?);
         }
 
         module.section(&types).section(&imports);
-        self.copy(&mut module, wasm, |payload| matches!(payload, Payload::FunctionSection(_)));
+        module.section(&functions);
         self.encoded(&mut module, |payload, module| {
             if let Payload::TableSection(section) = payload {
                 let mut tables = wasm_encoder::TableSection::new();
@@ -310,13 +315,6 @@ impl<'a> Parts<'a> {
         self.payloads.iter().try_for_each(|payload| emit(payload, module))
     }
 
-    fn has_params(&self, block_type: wasmparser::BlockType) -> bool {
-        match block_type {
-            wasmparser::BlockType::FuncType(ty) => self.types.get(ty as usize).is_none_or(|ty| !ty.params().is_empty()),
-            _ => false,
-        }
-    }
-
     /// What each function pays, if any does.
     fn bills(&self) -> Option<Bills> {
         let module = Module {
@@ -326,7 +324,7 @@ impl<'a> Parts<'a> {
             called_by_host: &self.called_by_host,
             in_tables: &self.in_tables,
         };
-        (!self.free).then(|| Bills::of(&module, &self.plans))
+        self.metering.pays().then(|| Bills::of(&module, &self.plans))
     }
 
     /// One function, with its payments.
@@ -334,21 +332,17 @@ impl<'a> Parts<'a> {
         &self,
         moved: &mut Moved,
         bills: Option<&Bills>,
-        slots: &mut Slots,
         index: usize,
         body: &FunctionBody<'_>,
     ) -> Result_<wasm_encoder::Function> {
         let ty = self.function_types.get(index).and_then(|ty| self.types.get(*ty as usize));
-        let params = ty.map_or(&[][..], FuncType::params).iter().map(|ty| moved.val_type(*ty));
-        let mut types = params.collect::<Result_<Vec<_>>>()?;
+        let mut first_free = ty.map_or(0, |ty| ty.params().len() as u32);
         let mut locals = Vec::new();
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
-            let ty = moved.val_type(ty)?;
-            types.extend(std::iter::repeat_n(ty, count as usize));
-            locals.push((count, ty));
+            first_free += count;
+            locals.push((count, moved.val_type(ty)?));
         }
-        let first_free = types.len() as u32;
         let unpaid = Bill { counter: Counter::Unused, payments: Vec::new() };
         let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
         // Of operations that nothing leads to, none is split.
@@ -367,39 +361,26 @@ impl<'a> Parts<'a> {
             length: first_free + 1,
             fuel: self.fuel_global(),
             refuel: self.refuel_function(),
-            types: &types,
             segments: &self.segments,
             splits,
-            slots,
-            frames: Vec::new(),
-            stretch: None,
+            exhausted: self.metering,
+            open: 0,
+            behind: bill.counter == Counter::Local && bill.payments.iter().any(|payment| payment.tight),
         };
         out.take_counter();
         let mut due = bill.payments.iter().peekable();
         for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
-            if let Some(Payment { cost, .. }) = due.next_if(|payment| payment.before == index) {
-                out.pay(*cost);
+            if let Some(payment) = due.next_if(|payment| payment.before == index) {
+                out.pay(payment);
             }
             let operator = operator?;
-            if let Operator::Loop { blockty } = operator
-                && !self.has_params(blockty)
-                && let Some(Payment { cost, heads: Some(quiet), .. }) =
-                    due.next_if(|payment| payment.before == index + 1 && payment.heads.is_some())
-            {
-                out.open_quiet_loop(moved.block_type(blockty)?, *cost, quiet);
-                continue;
-            }
             let touches = match &operator {
                 Operator::Call { function_index } => bills.is_some_and(|bills| bills.touches(*function_index)),
                 Operator::CallIndirect { .. } => true,
-                _ => false,
+                operator => bills.is_some() && is_bulk(operator),
             };
             out.before(&operator, touches);
-            let ends = matches!(operator, Operator::End);
-            out.copy(operator, moved)?;
-            if ends {
-                out.end_stretch();
-            }
+            out.function.instruction(&moved.instruction(operator)?);
             if touches {
                 out.take_counter();
             }
@@ -418,204 +399,61 @@ pub(super) struct Metered<'a> {
     pub(super) length: u32,
     fuel: u32,
     refuel: u32,
-    /// Type of every local of the guest's.
-    types: &'a [ValType],
     /// The length of each data segment.
     segments: &'a [u32],
     /// Whether it has the locals for doing operations in pieces.
     splits: bool,
-    /// Globals of our own for the locals of quiet loops.
-    slots: &'a mut Slots,
-    /// For each open block, how many loops of ours were opened up to it.
-    frames: Vec<u32>,
-    /// The quiet loop for which alone the counter is in the local, by its place among the frames.
-    stretch: Option<usize>,
-}
-
-/// Globals in which a quiet loop's locals are put by for the time of a call for fuel. One set serves all functions, because
-/// that call comes back without running guest code.
-struct Slots {
-    /// Index of the first.
-    first: u32,
-    types: Vec<ValType>,
-}
-
-impl Slots {
-    /// A slot for each of these types, in order: the same type finds the same slots again.
-    fn for_types(&mut self, types: impl Iterator<Item = ValType>) -> Vec<u32> {
-        let mut taken = vec![false; self.types.len()];
-        let mut slots = Vec::new();
-        for ty in types {
-            let free = (0..self.types.len()).find(|slot| self.types[*slot] == ty && !taken[*slot]);
-            let slot = free.unwrap_or_else(|| {
-                self.types.push(ty);
-                taken.push(false);
-                self.types.len() - 1
-            });
-            taken[slot] = true;
-            slots.push(self.first + slot as u32);
-        }
-        slots
-    }
+    exhausted: Metering,
+    /// How many blocks are open.
+    open: u32,
+    /// Whether the global may be behind the copy of the counter.
+    behind: bool,
 }
 
 impl Metered<'_> {
-    /// What has to be done before an instruction. `touches` says whether it is a call that may change the counter.
+    /// What has to be done before an instruction. `touches` says whether it may lead to somebody who looks at the counter.
     fn before(&mut self, operator: &Operator<'_>, touches: bool) {
-        match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => self.frames.push(self.added()),
-            Operator::End => match self.frames.pop() {
-                None => self.put_counter(),
-                Some(through) if through > self.added() => {
-                    self.function.instruction(&Instruction::End);
-                }
-                Some(_) => {}
-            },
-            Operator::Return | Operator::Unreachable => self.put_counter(),
-            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } if self.leaves(*relative_depth) => {
-                self.put_counter();
+        let leaves = match operator {
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                self.open += 1;
+                false
             }
-            Operator::BrTable { targets }
-                if targets.targets().flatten().chain([targets.default()]).any(|target| self.leaves(target)) =>
-            {
-                self.put_counter();
+            Operator::End => {
+                let leaves = self.open == 0;
+                self.open = self.open.saturating_sub(1);
+                leaves
             }
-            _ if touches => self.put_counter(),
-            operator => self.pay_by_length(operator),
-        }
-    }
-
-    /// Copies an instruction. Branches lead to where they led before.
-    fn copy(&mut self, operator: Operator<'_>, moved: &mut Moved) -> Result_<()> {
-        let instruction = match operator {
-            Operator::Br { relative_depth } => Instruction::Br(self.label(relative_depth)),
-            Operator::BrIf { relative_depth } => Instruction::BrIf(self.label(relative_depth)),
+            Operator::Return | Operator::Unreachable => true,
+            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => *relative_depth == self.open,
             Operator::BrTable { targets } => {
-                let labels = targets.targets().map(|target| Ok(self.label(target?))).collect::<Result_<Vec<_>>>()?;
-                Instruction::BrTable(labels.into(), self.label(targets.default()))
+                targets.targets().flatten().chain([targets.default()]).any(|target| target == self.open)
             }
-            operator => moved.instruction(operator)?,
+            _ => touches,
         };
-        self.function.instruction(&instruction);
-        Ok(())
-    }
-
-    /// How many loops of ours are open.
-    fn added(&self) -> u32 {
-        self.frames.last().copied().unwrap_or(0)
-    }
-
-    /// Whether a branch of the guest's to this depth leaves where the counter is in the local.
-    fn leaves(&self, depth: u32) -> bool {
-        depth as usize >= self.frames.len() - self.stretch.unwrap_or(0)
-    }
-
-    /// Puts the counter back behind a quiet loop for which alone it was in the local.
-    fn end_stretch(&mut self) {
-        if self.stretch == Some(self.frames.len()) {
+        if leaves {
             self.put_counter();
-            self.counter = Counter::Global;
-            self.stretch = None;
         }
+        self.pay_by_length(operator);
     }
 
-    /// The guest's branch depth, counting the loops of ours that it leads out of.
-    fn label(&self, depth: u32) -> u32 {
-        let target = self.frames.len().checked_sub(1 + depth as usize);
-        let through = target.and_then(|target| self.frames.get(target)).copied().unwrap_or(0);
-        depth + self.added() - through
-    }
-
-    /// Opens a quiet loop that pays at every turn.
-    ///
-    /// A call for fuel in the loop would cost the loop even though it is rarely made: a jump over it at every turn, and
-    /// all that lives across it in registers that calls preserve. So there is a loop around the loop. When the counter
-    /// falls below zero, the turn goes back there, puts the loop's locals by, gets the next slice, takes its payment back,
-    /// and begins again. For the compiler, nothing that the inner loop works with lives across a call then.
-    fn open_quiet_loop(&mut self, block_type: BlockType, cost: u32, quiet: &QuietLoop) {
-        let plain = |ty: &ValType| !matches!(ty, ValType::Ref(_));
-        let locals: Vec<(u32, ValType)> = quiet
-            .locals
-            .iter()
-            .filter_map(|local| Some((*local, *self.types.get(*local as usize)?)))
-            .filter(|(_, ty)| plain(ty))
-            .collect();
-        let slots = self.slots.for_types(locals.iter().map(|(_, ty)| *ty));
-        if self.counter == Counter::Global {
-            self.counter = Counter::Local;
-            self.stretch = Some(self.frames.len());
-            self.take_counter();
-        }
-        let put_by: Vec<(u32, u32)> = locals.iter().map(|(local, _)| *local).zip(slots).collect();
-
-        self.function.instruction(&Instruction::Loop(block_type));
+    fn pay(&mut self, payment: &Payment) {
         self.read();
-        self.below_zero();
-        self.function.instruction(&Instruction::If(BlockType::Empty));
-        for (local, slot) in &put_by {
-            self.function.instruction(&Instruction::LocalGet(*local)).instruction(&Instruction::GlobalSet(*slot));
+        self.function.instruction(&Instruction::I64Const(i64::from(payment.cost)));
+        if payment.tight && self.counter == Counter::Local {
+            self.function.instruction(&Instruction::I64Sub).instruction(&Instruction::LocalTee(self.left));
+        } else {
+            self.subtract_what_is_on_the_stack();
         }
-        self.put_counter();
-        self.function.instruction(&Instruction::Call(self.refuel));
-        self.take_counter();
-        for (local, slot) in &put_by {
-            self.function.instruction(&Instruction::GlobalGet(*slot)).instruction(&Instruction::LocalSet(*local));
-        }
-        self.read();
-        self.function
-            .instruction(&Instruction::I64Const(i64::from(cost)))
-            .instruction(&Instruction::I64Add)
-            .instruction(&Instruction::LocalSet(self.left))
-            .instruction(&Instruction::End);
-
-        self.function.instruction(&Instruction::Loop(block_type));
-        self.subtract(cost);
-        self.below_zero();
-        self.function.instruction(&Instruction::BrIf(1));
-        self.frames.push(self.added() + 1);
-    }
-
-    fn below_zero(&mut self) {
-        self.function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::I64LtS);
-    }
-
-    /// Takes the counter out of its global, where it is kept in a local.
-    fn take_counter(&mut self) {
-        if self.counter == Counter::Local {
-            self.function
-                .instruction(&Instruction::GlobalGet(self.fuel))
-                .instruction(&Instruction::LocalSet(self.left));
-        }
-    }
-
-    /// Puts the counter back into its global.
-    fn put_counter(&mut self) {
-        if self.counter == Counter::Local {
-            self.function
-                .instruction(&Instruction::LocalGet(self.left))
-                .instruction(&Instruction::GlobalSet(self.fuel));
-        }
-    }
-
-    fn pay(&mut self, cost: u32) {
-        self.subtract(cost);
         self.settle();
     }
 
     /// Subtracts from the counter, and leaves its new value on the stack.
-    fn subtract(&mut self, cost: u32) {
-        self.read();
-        self.function.instruction(&Instruction::I64Const(i64::from(cost)));
-        self.subtract_what_is_on_the_stack();
-    }
-
     fn subtract_what_is_on_the_stack(&mut self) {
-        self.function.instruction(&Instruction::I64Sub).instruction(&Instruction::LocalTee(self.left));
-        if self.counter == Counter::Global {
-            self.function
-                .instruction(&Instruction::GlobalSet(self.fuel))
-                .instruction(&Instruction::LocalGet(self.left));
-        }
+        self.function
+            .instruction(&Instruction::I64Sub)
+            .instruction(&Instruction::LocalTee(self.left))
+            .instruction(&Instruction::GlobalSet(self.fuel))
+            .instruction(&Instruction::LocalGet(self.left));
     }
 
     fn read(&mut self) {
@@ -625,17 +463,39 @@ impl Metered<'_> {
         });
     }
 
-    /// Asks for more when the counter's value, on the stack, is below zero.
+    /// Brings the copy of the counter up to date, where there is one.
+    fn take_counter(&mut self) {
+        if self.counter == Counter::Local {
+            self.function
+                .instruction(&Instruction::GlobalGet(self.fuel))
+                .instruction(&Instruction::LocalSet(self.left));
+        }
+    }
+
+    /// Brings the global up to date, where it may be behind.
+    fn put_counter(&mut self) {
+        if self.behind {
+            self.function
+                .instruction(&Instruction::LocalGet(self.left))
+                .instruction(&Instruction::GlobalSet(self.fuel));
+        }
+    }
+
+    /// Ends the run, or asks for more, when the counter's value, on the stack, is below zero.
     fn settle(&mut self) {
-        self.below_zero();
+        self.function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::I64LtS);
         self.function.instruction(&Instruction::If(BlockType::Empty));
-        self.look_at_the_clock();
+        self.put_counter();
+        if self.exhausted == Metering::Asks {
+            self.look_at_the_clock();
+        } else {
+            self.function.instruction(&Instruction::Unreachable);
+        }
         self.function.instruction(&Instruction::End);
     }
 
     /// Calls the host, for the next slice or before the last one is used up: it adds up just the same.
     pub(super) fn look_at_the_clock(&mut self) {
-        self.put_counter();
         self.function.instruction(&Instruction::Call(self.refuel));
         self.take_counter();
     }
@@ -652,7 +512,7 @@ impl Metered<'_> {
             | Operator::TableInit { .. }
             | Operator::TableGrow { .. } => 0,
             Operator::MemoryGrow { .. } => {
-                self.pay(GROW_COST);
+                self.pay(&Payment { before: 0, cost: GROW_COST, tight: false });
                 GROW_PAGE_SHIFT
             }
             _ => return,

@@ -1,0 +1,173 @@
+//! Stopping guest code from outside: at its deadline, or when nobody waits for it any more.
+//!
+//! Guest code pays for itself and does nothing else about its limits: it looks at no clock and at no flag, because both would
+//! cost every loop. Instead one thread of the process, the [`watch`], knows when each run is due. It sends that thread a
+//! signal, and the handler, on the thread itself, does one of two things ([`signal`]):
+//! - where the signal met guest code, the thread goes on at an instruction that traps, and the engine unwinds the run as it
+//!   does for any trap. The guest's frames have nothing to clean up, so any of its instructions will do;
+//! - where it met anything else (the engine, a backend, a host call), nothing can be done there and then: the guest's
+//!   counter is emptied, so that it traps at its next payment. The signal comes again until the run has ended.
+//!
+//! Invariants:
+//! - An [`Entry`] is on its thread's list exactly while [`during`] runs its body, and lives on that thread's stack. The
+//!   handler runs on that thread alone, so it never sees an entry that is half made or gone.
+//! - An entry's code is that of a module that is kept for as long, and its counter is that of an instance that is.
+//! - What the handler does is safe in a handler: it reads the entries and the clock, and writes the counter and the
+//!   registers. It takes no lock and allocates nothing.
+//! - A run that was stopped is over: its instance is not used again.
+
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+mod signal;
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+#[path = "no_signal.rs"]
+mod signal;
+mod watch;
+
+use std::cell::Cell;
+use std::ops::Range;
+use std::ptr::{self, NonNull};
+use std::sync::Arc;
+
+pub(crate) use watch::{Slot, Watch, at as watch_time, nudge, with_slot};
+
+use crate::clock::{Cancel, Clock};
+use crate::worker::{SkillId, Workers};
+
+/// What the counter is set to when it is emptied: far below anything that payments alone lead to.
+const EMPTIED: i64 = i64::MIN / 2;
+
+/// A run of guest code that can be stopped.
+pub(crate) struct Entry {
+    /// When it has to be over, on the clock of [`watch::now`].
+    due: u64,
+    cancel: Cancel,
+    /// Where the guest's code lies.
+    code: Range<usize>,
+    /// The guest's counter.
+    counter: NonNull<i64>,
+    /// Whether the run was stopped.
+    stopped: Cell<bool>,
+    /// What the counter held when it was emptied.
+    taken: Cell<Option<i64>>,
+    /// The run on this thread within which this one goes on, if any: a backend may run a skill.
+    outer: Cell<*const Entry>,
+}
+
+thread_local! {
+    /// The innermost run on this thread.
+    static INNERMOST: Cell<*const Entry> = const { Cell::new(ptr::null()) };
+    /// This thread's slot, while it has a run.
+    static OWN_SLOT: Cell<*const Slot> = const { Cell::new(ptr::null()) };
+}
+
+impl Entry {
+    /// # Safety
+    ///
+    /// `counter` has to be readable and writable until the entry is dropped, and nobody else's meanwhile but this thread's.
+    pub(crate) unsafe fn new(clock: &Clock, code: Range<usize>, counter: NonNull<i64>) -> Self {
+        Entry {
+            due: clock.deadline.due(),
+            cancel: clock.cancel.clone(),
+            code,
+            counter,
+            stopped: Cell::new(false),
+            taken: Cell::new(None),
+            outer: Cell::new(ptr::null()),
+        }
+    }
+
+    /// Whether the run was stopped from outside.
+    pub(crate) fn stopped(&self) -> bool {
+        self.stopped.get() || self.taken.get().is_some()
+    }
+
+    /// What the counter would be had nobody emptied it.
+    pub(crate) fn fuel_left(&self, counter: i64) -> i64 {
+        match self.taken.get() {
+            Some(taken) if counter < EMPTIED / 2 => taken.saturating_add(counter - EMPTIED),
+            _ => counter,
+        }
+    }
+
+    /// Whether it has to be over.
+    fn overdue(&self, now: u64) -> bool {
+        now >= self.due || self.cancel.is_cancelled()
+    }
+
+    /// Empties the counter, unless it is.
+    fn empty(&self) {
+        // SAFETY: the handler runs on the entry's own thread while the entry is on its list, so the counter is readable and
+        // writable and nobody else's. It interrupts whoever else uses it, so both accesses are volatile.
+        unsafe {
+            let left = self.counter.as_ptr().read_volatile();
+            if left > EMPTIED / 2 {
+                self.taken.set(Some(left));
+                self.counter.as_ptr().write_volatile(EMPTIED);
+            }
+        }
+    }
+}
+
+/// The workers whose turn a run has, and for which skill.
+pub(crate) type WorkersTurn = (Arc<Workers>, SkillId);
+
+/// Runs guest code that is stopped when it is due. When it has a worker's turn, another takes its place once it runs long.
+pub(crate) fn during<T>(watch: &Watch, entry: &Entry, turn: Option<WorkersTurn>, body: impl FnOnce() -> T) -> T {
+    with_slot(|slot| {
+        let _turn = turn.map(|turn| slot.take_turn(turn));
+        let _listed = Listed::new(slot, entry);
+        watch.know(slot);
+        body()
+    })
+}
+
+/// An entry on its thread's list.
+struct Listed<'s> {
+    slot: &'s Arc<Slot>,
+    outer: *const Entry,
+}
+
+impl<'s> Listed<'s> {
+    fn new(slot: &'s Arc<Slot>, entry: &Entry) -> Self {
+        let outer = INNERMOST.get();
+        entry.outer.set(outer);
+        INNERMOST.set(entry);
+        OWN_SLOT.set(Arc::as_ptr(slot));
+        entry.cancel.runs_on(slot);
+        slot.set_due(earliest());
+        Listed { slot, outer }
+    }
+}
+
+impl Drop for Listed<'_> {
+    fn drop(&mut self) {
+        INNERMOST.set(self.outer);
+        if self.outer.is_null() {
+            OWN_SLOT.set(ptr::null());
+        }
+        self.slot.set_due(earliest());
+    }
+}
+
+/// The entries of this thread, the innermost first.
+fn entries() -> impl Iterator<Item = &'static Entry> {
+    // SAFETY: an entry is on the list only while it lives, by the first invariant; the references do not leave this module,
+    // where none is kept beyond the loop that it is for.
+    let deref = |entry: *const Entry| unsafe { entry.as_ref() };
+    std::iter::successors(deref(INNERMOST.get()), move |entry| deref(entry.outer.get()))
+}
+
+/// When the first of this thread's runs is due.
+fn earliest() -> u64 {
+    entries().map(|entry| if entry.cancel.is_cancelled() { 0 } else { entry.due }).min().unwrap_or(u64::MAX)
+}
+
+/// What a thread does that was signalled while none of its runs is due: it says when the first of them is.
+fn look_again() {
+    OWN_SLOT.with(|slot| {
+        // SAFETY: the pointer is set while `during` runs, which keeps the slot.
+        if let Some(slot) = unsafe { slot.get().as_ref() } {
+            slot.looked(earliest());
+        }
+    });
+}
