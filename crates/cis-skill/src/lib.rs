@@ -35,7 +35,7 @@
 //! | `redb` | yes | `RedbMemory`: memory in one redb file; an acknowledged write survives a crash |
 //! | `openai` | yes | `OpenAi`: any OpenAI-compatible chat endpoint; async-openai, reqwest, a tokio thread of its own |
 //! | `http` | yes | `EgressClient`: reqwest with rustls behind the egress guard, on a tokio thread of its own |
-//! | `singlepass` | no | `Compiler::Singlepass`, whose licence is not open source: see cis-wasm-runtime |
+//! | `singlepass` | no | `Compiler::Singlepass` and `Tiered`, whose licence is not open source: see cis-wasm-runtime |
 #![forbid(unsafe_code)]
 
 mod context;

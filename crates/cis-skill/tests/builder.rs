@@ -88,10 +88,10 @@ fn a_skill_says_what_the_cache_did_for_it() {
     let dir = tempfile::tempdir().unwrap();
     let cache = ArtifactCache::open(dir.path()).unwrap();
     let whole = || builder().wasm_bytes(with_manifest(saying("hi"), MANIFEST));
-    assert_eq!(*whole().build().unwrap().cache_outcome(), CacheOutcome::Off);
-    assert_eq!(*whole().cache(cache.clone()).build().unwrap().cache_outcome(), CacheOutcome::Miss { stored: true });
+    assert_eq!(whole().build().unwrap().cache_outcome(), CacheOutcome::Off);
+    assert_eq!(whole().cache(cache.clone()).build().unwrap().cache_outcome(), CacheOutcome::Miss { stored: true });
     let found = whole().cache(cache.clone()).build().unwrap();
-    assert_eq!(*found.cache_outcome(), CacheOutcome::Hit);
+    assert_eq!(found.cache_outcome(), CacheOutcome::Hit);
     assert_eq!(found.run(Event::tick(0)).unwrap().text().unwrap(), "hi");
 
     let runtime = WasmRuntime::builder().cache(cache.clone()).build().unwrap();

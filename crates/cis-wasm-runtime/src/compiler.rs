@@ -1,21 +1,8 @@
-//! Which compiler turns a skill into machine code.
-//!
-//! Invariant: the engine is given no machine code but its own: what it compiled just now, or an artifact that is
-//! [`Authentic`].
+//! Which compiler turns a skill into machine code, for an integrator to choose.
 
-use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use crate::backend::Backend;
 
-use wasmer::Engine;
-use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
-
-use crate::cache::Authentic;
-use crate::check::Shape;
-use crate::error::{Error, ErrorKind};
-use crate::limits::Limits;
-use crate::tunables::CappedTunables;
-
-/// A compiler of wasmer's.
+/// A compiler of wasmer's, or two of them one after the other.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Compiler {
@@ -27,14 +14,32 @@ pub enum Compiler {
     /// From 6.0 on it is under the Business Source License 1.1, which is **not** open source: read it before you ship.
     #[cfg(feature = "singlepass")]
     Singlepass,
+    /// Both: a skill is served from Singlepass's code as soon as that is there, while Cranelift compiles on a thread of the
+    /// runtime's own, and from Cranelift's code from the first instance after that. [`Tier`](crate::Tier) says how far a
+    /// skill is.
+    ///
+    /// No event can tell: answers, logs and receipts are the same. A kept skill's instance stays with the code that it was
+    /// made of. A module that Singlepass does not take is compiled by Cranelift at once, one that Cranelift does not take
+    /// stays with Singlepass, and an artifact cache holds Cranelift's code alone.
+    #[cfg(feature = "singlepass")]
+    Tiered,
 }
 
 impl Compiler {
-    /// Every compiler that this build has.
+    /// Every single compiler that this build has.
     pub const ALL: &'static [Compiler] = &[
         Compiler::Cranelift,
         #[cfg(feature = "singlepass")]
         Compiler::Singlepass,
+    ];
+
+    /// What [`Compiler::from_name`] knows.
+    const NAMED: &'static [Compiler] = &[
+        Compiler::Cranelift,
+        #[cfg(feature = "singlepass")]
+        Compiler::Singlepass,
+        #[cfg(feature = "singlepass")]
+        Compiler::Tiered,
     ];
 
     /// The name in lower case.
@@ -43,6 +48,8 @@ impl Compiler {
             Compiler::Cranelift => "cranelift",
             #[cfg(feature = "singlepass")]
             Compiler::Singlepass => "singlepass",
+            #[cfg(feature = "singlepass")]
+            Compiler::Tiered => "tiered",
         }
     }
 
@@ -52,63 +59,29 @@ impl Compiler {
     ///
     /// Names the compilers that this build has.
     pub fn from_name(name: &str) -> Result<Self, String> {
-        Compiler::ALL.iter().copied().find(|compiler| compiler.name() == name).ok_or_else(|| {
-            let names: Vec<_> = Compiler::ALL.iter().map(|compiler| compiler.name()).collect();
+        Compiler::NAMED.iter().copied().find(|compiler| compiler.name() == name).ok_or_else(|| {
+            let names: Vec<_> = Compiler::NAMED.iter().map(|compiler| compiler.name()).collect();
             format!("there is no compiler `{name}` in this build; it has: {}", names.join(", "))
         })
     }
 
-    fn config(self) -> Box<dyn CompilerConfig> {
+    /// The one that a module is compiled by in the end.
+    pub(crate) const fn backend(self) -> Backend {
         match self {
-            Compiler::Cranelift => Box::new(wasmer_compiler_cranelift::Cranelift::new()),
+            Compiler::Cranelift => Backend::Cranelift,
             #[cfg(feature = "singlepass")]
-            Compiler::Singlepass => Box::new(wasmer_compiler_singlepass::Singlepass::new()),
-        }
-    }
-
-    /// An engine for one module, with its caps.
-    pub(crate) fn engine(self, limits: &Limits, shape: &Shape) -> Engine {
-        let mut config = self.config();
-        // A run is a function of module, event and replies: no NaN may tell processors apart.
-        config.canonicalize_nans(true);
-        // Spelled out because an artifact's id names them: see `cache`.
-        let builder = EngineBuilder::new(config).set_features(Some(features())).set_target(Some(Target::default()));
-        let mut engine = Engine::from(builder.engine());
-        engine.set_tunables(CappedTunables::new(limits, shape.tables, shape.table_elements));
-        engine
-    }
-
-    /// Compiles a module that passed all checks. A compiler's panic is an error here and not the end of the process.
-    pub(crate) fn compile(self, engine: &Engine, wasm: &[u8]) -> Result<wasmer::Module, Error> {
-        let failed = |message: String| Error::from(ErrorKind::CompileFailed { message });
-        let wasm = match self {
-            Compiler::Cranelift => Cow::Borrowed(wasm),
+            Compiler::Singlepass => Backend::Singlepass,
             #[cfg(feature = "singlepass")]
-            Compiler::Singlepass => crate::nan::canonical(wasm).map_err(|error| failed(error.to_string()))?,
-        };
-        match catch_unwind(AssertUnwindSafe(|| wasmer::Module::from_binary(engine, &wasm))) {
-            Ok(Ok(module)) => Ok(module),
-            Ok(Err(error)) => Err(failed(error.to_string())),
-            Err(_) => Err(failed(format!("{} panicked", self.name()))),
+            Compiler::Tiered => Backend::Cranelift,
         }
     }
 
-    /// The module of an artifact. An engine's panic is an error here and not the end of the process.
-    pub(crate) fn load(self, engine: &Engine, artifact: Authentic) -> Result<wasmer::Module, String> {
-        let bytes = artifact.into_bytes();
-        // SAFETY: the bytes are `Authentic`: an engine of just this program wrote them, for this processor and with these
-        // settings, nobody changed them since, and they are in memory that is nobody else's.
-        match catch_unwind(AssertUnwindSafe(|| unsafe { wasmer::Module::deserialize_unchecked(engine, bytes) })) {
-            Ok(Ok(module)) => Ok(module),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("loading code of {} panicked", self.name())),
+    /// The one whose code serves until then.
+    #[cfg(feature = "singlepass")]
+    pub(crate) const fn first(self) -> Option<Backend> {
+        match self {
+            Compiler::Tiered => Some(Backend::Singlepass),
+            Compiler::Cranelift | Compiler::Singlepass => None,
         }
     }
-}
-
-/// The engine's counterpart of [`crate::check::FEATURES`].
-pub(crate) fn features() -> Features {
-    let mut features = Features::none();
-    features.bulk_memory(true).multi_value(true).reference_types(true).simd(true);
-    features
 }

@@ -84,7 +84,8 @@ pub(crate) struct Ran {
 impl Live {
     /// Makes an instance. None of the guest's code runs here: its start function waits for [`Live::start_up`].
     pub(crate) fn new(program: &Program) -> Result<Self, Error> {
-        let mut store = Store::new(program.engine.clone());
+        let code = program.code();
+        let mut store = Store::new(code.engine.clone());
         let guest = Guest {
             imports: program.shape.imports.len() as u32,
             memory_cap: program.limits.memory_bytes,
@@ -94,7 +95,7 @@ impl Live {
         let env = FunctionEnv::new(&mut store, guest);
         let imports = imports(&mut store, &env, &program.shape.imports);
         let instance =
-            Instance::new(&mut store, &program.module, &imports).map_err(|error| not_instantiated(error, program))?;
+            Instance::new(&mut store, &code.module, &imports).map_err(|error| not_instantiated(error, program))?;
         let memory = instance.exports.get_memory(EXPORT_MEMORY).map_err(missing)?.clone();
         // SAFETY: it stays with this store, here and in the environment.
         let counter = unsafe { Counter::of_last_instance() }.ok_or_else(|| internal("no counter was made"))?;

@@ -30,9 +30,12 @@
 //!
 //! | feature | default | brings |
 //! |---|---|---|
-//! | `singlepass` | no | `Compiler::Singlepass`, under the Business Source License 1.1, which is not open source |
+//! | `singlepass` | no | `Compiler::Singlepass` and `Compiler::Tiered`, under the Business Source License 1.1, which is not open source |
 //! | `unmetered` | no | `RuntimeBuilder::unmetered`, to measure what fuel and deadline cost; for benches alone |
 
+mod backend;
+#[cfg(feature = "singlepass")]
+mod background;
 mod cache;
 mod check;
 mod clock;
@@ -48,6 +51,7 @@ mod inspect;
 mod instance;
 mod interrupt;
 mod limits;
+mod making;
 mod memory;
 mod meter;
 #[cfg(feature = "singlepass")]
@@ -55,6 +59,7 @@ mod nan;
 mod program;
 mod run;
 mod runtime;
+mod tier;
 mod trap;
 mod tunables;
 mod wait;
@@ -67,4 +72,5 @@ pub use inspect::{Inspection, inspect, manifest_section};
 pub use limits::{Limits, Receipt};
 pub use run::{LoadSpec, Outcome, State, WasmInstance};
 pub use runtime::{RuntimeBuilder, WasmRuntime};
+pub use tier::Tier;
 pub use trap::{Frame, TrapKind};

@@ -22,6 +22,7 @@ use crate::instance::{Live, Ran};
 use crate::limits::{Limits, Receipt};
 use crate::program::Program;
 use crate::runtime::WasmRuntime;
+use crate::tier::Tier;
 use crate::worker::SkillId;
 
 /// What becomes of a skill's memory between events.
@@ -161,7 +162,7 @@ impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
         let (recorded, init) = (spec.recorded, spec.init.clone());
-        let program = Program::make(runtime.making(), wasm, spec)?;
+        let program = Program::make(&runtime, wasm, spec)?;
         let mut live = Live::new(&program)?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
         let mut running = program.running(&clock, &runtime, Thread::Lent);
@@ -201,9 +202,20 @@ impl WasmInstance {
         }
     }
 
-    /// What the runtime's artifact cache did for it.
-    pub fn cache_outcome(&self) -> &CacheOutcome {
-        &self.skill.program.cached
+    /// What the runtime's artifact cache did for it. On a tiered runtime, `stored` becomes true when the better compiler
+    /// is done.
+    pub fn cache_outcome(&self) -> CacheOutcome {
+        self.skill.program.current.cached()
+    }
+
+    /// Which compiler's code its next instance runs.
+    pub fn tier(&self) -> Tier {
+        self.skill.program.current.tier()
+    }
+
+    #[cfg(all(test, feature = "singlepass"))]
+    pub(crate) fn program(&self) -> &Program {
+        &self.skill.program
     }
 
     /// The limits on its events.

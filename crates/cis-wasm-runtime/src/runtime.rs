@@ -6,12 +6,14 @@ use std::thread::available_parallelism;
 
 use cis_wasm_host::{Host, SkillName, SkillScope};
 
+#[cfg(feature = "singlepass")]
+use crate::background::Background;
 use crate::cache::ArtifactCache;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
 use crate::interrupt::Watch;
+use crate::making::Making;
 use crate::meter::Metering;
-use crate::program::Making;
 use crate::run::{LoadSpec, WasmInstance};
 use crate::worker::{Scope, Workers};
 
@@ -24,6 +26,8 @@ pub struct WasmRuntime {
 struct Inner {
     making: Making,
     watch: Option<Arc<Watch>>,
+    #[cfg(feature = "singlepass")]
+    background: Background,
     workers: Arc<Workers>,
 }
 
@@ -136,7 +140,13 @@ impl RuntimeBuilder {
         if watch.is_none() && making.metering == Metering::Traps {
             making.metering = Metering::Asks;
         }
-        let inner = Inner { making, watch, workers: Arc::new(workers) };
+        let inner = Inner {
+            making,
+            watch,
+            #[cfg(feature = "singlepass")]
+            background: Background::new(),
+            workers: Arc::new(workers),
+        };
         Ok(WasmRuntime { inner: Arc::new(inner) })
     }
 }
@@ -198,6 +208,11 @@ impl WasmRuntime {
 
     pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
         self.inner.watch.as_ref()
+    }
+
+    #[cfg(feature = "singlepass")]
+    pub(crate) fn background(&self) -> &Background {
+        &self.inner.background
     }
 
     pub(crate) fn workers(&self) -> &Arc<Workers> {

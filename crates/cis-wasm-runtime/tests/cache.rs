@@ -64,7 +64,7 @@ fn runtime(compiler: Compiler, dir: &Path) -> WasmRuntime {
 #[track_caller]
 fn load(guest: &Guest, compiler: Compiler, dir: &Path) -> (cis_wasm_runtime::WasmInstance, CacheOutcome) {
     let skill = runtime(compiler, dir).load(&guest.wasm, guest.spec.clone()).unwrap();
-    let outcome = skill.cache_outcome().clone();
+    let outcome = skill.cache_outcome();
     (skill, outcome)
 }
 
@@ -95,7 +95,7 @@ fn a_module_from_the_cache_is_the_module() {
         let dir = tempfile::tempdir().unwrap();
         let guest = busy().with(|spec| spec.state = state);
         let plain = guest.load(compiler).unwrap();
-        assert_eq!(*plain.cache_outcome(), CacheOutcome::Off);
+        assert_eq!(plain.cache_outcome(), CacheOutcome::Off);
         let (compiled, outcome) = load(&guest, compiler, dir.path());
         assert_eq!(outcome, STORED);
         let (found, outcome) = load(&guest, compiler, dir.path());
@@ -136,18 +136,18 @@ fn limits_hold_for_a_module_from_the_cache() {
             let limits = Limits { memory_bytes: pages << 16, table_elements: elements, fuel, ..Limits::default() };
             runtime(*compiler, dir.path()).load(&grows.wasm, grows.clone().with(|spec| spec.limits = limits).spec)
         };
-        assert_eq!(*limited(10, 100, 1 << 30).unwrap().cache_outcome(), STORED);
+        assert_eq!(limited(10, 100, 1 << 30).unwrap().cache_outcome(), STORED);
         // What the guest answers with is the sum of both old sizes, one page of it the host's, or of one and a refusal.
         for (pages, elements, sum) in [(10, 100, 13), (4, 100, 9), (10, 14, 2), (4, 14, -2)] {
             let skill = limited(pages, elements, 1 << 30).unwrap();
-            assert_eq!(*skill.cache_outcome(), CacheOutcome::Hit);
+            assert_eq!(skill.cache_outcome(), CacheOutcome::Hit);
             let error = skill.run("test", b"").result.unwrap_err();
             assert_error(&error, "skill_failed", &format!("skill_on_event returned {sum}"));
         }
         assert_error(&limited(1, 100, 1 << 30).err().unwrap(), "out_of_memory", "131072 bytes");
         assert_error(&limited(10, 9, 1 << 30).err().unwrap(), "table_too_large", "10 elements");
         let poor = limited(10, 100, 3).unwrap();
-        assert_eq!(*poor.cache_outcome(), CacheOutcome::Hit);
+        assert_eq!(poor.cache_outcome(), CacheOutcome::Hit);
         assert_error(&poor.run("test", b"").result.unwrap_err(), "out_of_fuel", "3 units");
     }
 }

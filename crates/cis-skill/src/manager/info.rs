@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use cis_wasm_host::{Grants, SkillName};
-use cis_wasm_runtime::CacheOutcome;
+use cis_wasm_runtime::{CacheOutcome, Tier};
 
 use super::flight::Version;
 use super::health::SkillHealth;
 use super::lifecycle::SkillState;
 use crate::manifest::{Manifest, SkillLimits};
+use crate::wasm::WasmSkill;
 
 /// What became of a skill's events, over all of its versions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -49,6 +50,8 @@ pub struct SkillInfo {
     pub manifest: Option<Arc<Manifest>>,
     /// What the runtime's artifact cache did for this version of a wasm skill.
     pub cache: Option<CacheOutcome>,
+    /// Which compiler's code the next instance of a wasm skill runs.
+    pub tier: Option<Tier>,
     /// Events that run now.
     pub running: usize,
     /// Events that wait for the skill to be resumed.
@@ -82,7 +85,8 @@ impl SkillInfo {
             grants: scope.grants.clone(),
             limits: wasm.map_or(native, |skill| *skill.limits()),
             manifest: wasm.map(|skill| skill.shared_manifest()),
-            cache: wasm.map(|skill| skill.cache_outcome().clone()),
+            cache: wasm.map(WasmSkill::cache_outcome),
+            tier: wasm.map(WasmSkill::tier),
             running,
             queued,
             events,

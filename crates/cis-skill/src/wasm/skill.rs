@@ -6,7 +6,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 use cis_wasm_host::{Host, Journal, LogLine, SkillScope};
-use cis_wasm_runtime::{CacheOutcome, LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
+use cis_wasm_runtime::{CacheOutcome, LoadSpec, Outcome, State, Tier, WasmInstance, WasmRuntime};
 
 use crate::manifest::{Manifest, SkillLimits};
 use crate::options::Plan;
@@ -100,8 +100,13 @@ impl WasmSkill {
     }
 
     /// What the runtime's artifact cache did for the module.
-    pub fn cache_outcome(&self) -> &CacheOutcome {
+    pub fn cache_outcome(&self) -> CacheOutcome {
         self.inner.instance.cache_outcome()
+    }
+
+    /// Which compiler's code its next instance runs.
+    pub fn tier(&self) -> Tier {
+        self.inner.instance.tier()
     }
 
     /// What the skill logged while it was loaded.

@@ -14,19 +14,20 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::sys::Target;
 
 use super::folder;
-use crate::compiler::{Compiler, features};
+use crate::backend::{Backend, features};
 use crate::meter::Metering;
 
 /// Bytes of an id.
 pub(super) const ID_LEN: usize = blake3::OUT_LEN;
 
 /// The id of an artifact: a hash of everything that its machine code depends on.
+#[derive(Clone)]
 pub(crate) struct ArtifactId(blake3::Hash);
 
 impl ArtifactId {
     /// The id of a module that this process compiles in this way.
-    pub(crate) fn new(compiler: Compiler, metering: Metering, wasm: &[u8]) -> Self {
-        Self::of(&Made::here(compiler, metering), wasm)
+    pub(crate) fn new(backend: Backend, metering: Metering, wasm: &[u8]) -> Self {
+        Self::of(&Made::here(backend, metering), wasm)
     }
 
     pub(super) fn of(made: &Made, wasm: &[u8]) -> Self {
@@ -65,7 +66,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    pub(super) fn here(compiler: Compiler, metering: Metering) -> Self {
+    pub(super) fn here(backend: Backend, metering: Metering) -> Self {
         let target = Target::default();
         let mut settings = format!("canonical NaNs; {metering:?}; {:?}", features());
         // What a test takes out of service must not be missing elsewhere.
@@ -75,7 +76,7 @@ impl Made {
         Made {
             versions: format!(
                 "{} of wasmer {}; {} {}; contract {}",
-                compiler.name(),
+                backend.name(),
                 wasmer_compiler_cranelift::VERSION,
                 env!("CARGO_PKG_NAME"),
                 env!("CARGO_PKG_VERSION"),

@@ -55,8 +55,8 @@ use crate::error::{Error, ErrorKind};
 /// #     (func (export "skill_on_event") (param i32 i32 i32 i32) (result i32) i32.const 0))"#)?;
 /// let cache = ArtifactCache::open(data_dir.join("artifacts"))?;
 /// let runtime = WasmRuntime::builder().cache(cache).build()?;
-/// assert_eq!(*runtime.load_skill(&wasm)?.cache_outcome(), CacheOutcome::Miss { stored: true });
-/// assert_eq!(*runtime.load_skill(&wasm)?.cache_outcome(), CacheOutcome::Hit);
+/// assert_eq!(runtime.load_skill(&wasm)?.cache_outcome(), CacheOutcome::Miss { stored: true });
+/// assert_eq!(runtime.load_skill(&wasm)?.cache_outcome(), CacheOutcome::Hit);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///

@@ -81,8 +81,8 @@ mod tests {
         )
         .unwrap();
         for compiler in Compiler::ALL {
-            let engine = compiler.engine(&Limits::default(), &Shape::default());
-            let artifact = compiler.compile(&engine, &wasm).unwrap().serialize().unwrap();
+            let engine = compiler.backend().engine(&Limits::default(), &Shape::default());
+            let artifact = compiler.backend().compile(&engine, &wasm).unwrap().serialize().unwrap();
             let slim = slim(&artifact).unwrap();
             assert!(slim.len() < artifact.len(), "{}", compiler.name());
             let (before, after) = (module(&artifact), module(&slim));

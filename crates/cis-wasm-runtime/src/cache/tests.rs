@@ -10,8 +10,8 @@ use tempfile::TempDir;
 
 use super::id::Made;
 use super::*;
-use crate::compiler::Compiler;
-use crate::meter::Metering;
+use crate::making::Making;
+use crate::{Compiler, WasmRuntime};
 
 const ARTIFACT: &[u8] = b"machine code, as far as this layer knows";
 
@@ -22,8 +22,12 @@ struct Stocked {
     id: ArtifactId,
 }
 
+fn making() -> Making {
+    WasmRuntime::new().unwrap().making().clone()
+}
+
 fn made() -> Made {
-    Made::here(Compiler::Cranelift, Metering::Traps)
+    Made::here(making().compiler.backend(), making().metering)
 }
 
 impl Stocked {
@@ -119,7 +123,7 @@ fn an_artifact_of_anything_else_is_foreign() {
         ),
         ("build", Made { program: format!("{}1", here.program), ..here.clone() }, b"a module".to_vec()),
         ("processor", Made { target: here.target.replace("SSE2", "SSE9"), ..here.clone() }, b"a module".to_vec()),
-        ("settings", Made { settings: here.settings.replace("On", "Off"), ..here.clone() }, b"a module".to_vec()),
+        ("settings", Made { settings: here.settings.replace("NaNs", "zeros"), ..here.clone() }, b"a module".to_vec()),
         // The same text in other fields.
         (
             "fields",
@@ -144,13 +148,13 @@ fn what_an_artifact_depends_on_is_named() {
     for (field, says) in [
         (&made.versions, "cranelift of wasmer 7.4.2; cis-wasm-runtime 0.1.0; contract 1"),
         (&made.target, std::env::consts::ARCH),
-        (&made.settings, "canonical NaNs; On; Features"),
+        (&made.settings, &format!("canonical NaNs; {:?}; Features", making().metering)),
         (&made.program, "bytes"),
     ] {
         assert!(field.contains(says), "{field} does not say {says}");
     }
     for compiler in Compiler::ALL {
-        assert!(Made::here(*compiler, Metering::Traps).versions.starts_with(compiler.name()));
+        assert!(Made::here(compiler.backend(), making().metering).versions.starts_with(compiler.name()));
     }
 }
 

@@ -1,0 +1,149 @@
+//! One compiler of wasmer's, set up for skills.
+//!
+//! Invariant: the engine is given no machine code but its own: what it compiled just now, or an artifact that is
+//! [`Authentic`].
+
+use std::borrow::Cow;
+use std::num::NonZero;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::thread::available_parallelism;
+
+use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
+use wasmer::{CompileError, Engine};
+
+use crate::cache::Authentic;
+use crate::check::Shape;
+use crate::compiler::Compiler;
+use crate::error::{Error, ErrorKind};
+#[cfg(feature = "singlepass")]
+use crate::frame;
+use crate::limits::Limits;
+use crate::tunables::CappedTunables;
+
+/// A compiler of wasmer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Backend {
+    Cranelift,
+    #[cfg(feature = "singlepass")]
+    Singlepass,
+}
+
+impl Backend {
+    /// The choice that means this one alone.
+    pub(crate) const fn compiler(self) -> Compiler {
+        match self {
+            Backend::Cranelift => Compiler::Cranelift,
+            #[cfg(feature = "singlepass")]
+            Backend::Singlepass => Compiler::Singlepass,
+        }
+    }
+
+    /// The name in lower case.
+    pub(crate) const fn name(self) -> &'static str {
+        self.compiler().name()
+    }
+
+    /// Refuses a module that passed the check, where this compiler's code for it would not be safe to run.
+    pub(crate) fn accepts(self, wasm: &[u8]) -> Result<(), Error> {
+        match self {
+            Backend::Cranelift => {
+                let _ = wasm;
+                Ok(())
+            }
+            #[cfg(feature = "singlepass")]
+            Backend::Singlepass => frame::check(wasm),
+        }
+    }
+
+    /// An engine for one module, with its caps, that compiles on all processors.
+    pub(crate) fn engine(self, limits: &Limits, shape: &Shape) -> Engine {
+        self.engine_on(available_parallelism().unwrap_or(NonZero::<usize>::MIN), limits, shape)
+    }
+
+    /// The same, that compiles on one thread and leaves the rest to others.
+    #[cfg(feature = "singlepass")]
+    pub(crate) fn engine_in_background(self, limits: &Limits, shape: &Shape) -> Engine {
+        self.engine_on(NonZero::<usize>::MIN, limits, shape)
+    }
+
+    fn engine_on(self, threads: NonZero<usize>, limits: &Limits, shape: &Shape) -> Engine {
+        let mut config: Box<dyn CompilerConfig> = match self {
+            Backend::Cranelift => {
+                let mut config = wasmer_compiler_cranelift::Cranelift::new();
+                config.num_threads(threads);
+                Box::new(config)
+            }
+            #[cfg(feature = "singlepass")]
+            Backend::Singlepass => {
+                let mut config = wasmer_compiler_singlepass::Singlepass::new();
+                config.num_threads(threads);
+                Box::new(config)
+            }
+        };
+        // A run is a function of module, event and replies: no NaN may tell processors apart.
+        config.canonicalize_nans(true);
+        // Spelled out because an artifact's id names them: see `cache`.
+        let builder = EngineBuilder::new(config).set_features(Some(features())).set_target(Some(Target::default()));
+        let mut engine = Engine::from(builder.engine());
+        engine.set_tunables(CappedTunables::new(limits, shape.tables, shape.table_elements));
+        engine
+    }
+
+    /// Compiles a module that passed all checks. A compiler's panic is an error here and not the end of the process.
+    pub(crate) fn compile(self, engine: &Engine, wasm: &[u8]) -> Result<wasmer::Module, Error> {
+        self.compile_by(wasm, |wasm| wasmer::Module::from_binary(engine, wasm))
+    }
+
+    /// The same, given up at the next function once it is not wanted any more.
+    #[cfg(feature = "singlepass")]
+    pub(crate) fn compile_while(
+        self,
+        engine: &Engine,
+        wasm: &[u8],
+        wanted: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Result<wasmer::Module, Error> {
+        use wasmer_types::{CompilationProgressCallback, UserAbort};
+        let callback = CompilationProgressCallback::new(move |_| match wanted() {
+            true => Ok(()),
+            false => Err(UserAbort::new("it is not wanted any more")),
+        });
+        self.compile_by(wasm, |wasm| engine.new_module_with_progress(wasm, callback))
+    }
+
+    fn compile_by(
+        self,
+        wasm: &[u8],
+        compile: impl FnOnce(&[u8]) -> Result<wasmer::Module, CompileError>,
+    ) -> Result<wasmer::Module, Error> {
+        let failed = |message: String| Error::from(ErrorKind::CompileFailed { message });
+        let wasm = match self {
+            Backend::Cranelift => Cow::Borrowed(wasm),
+            #[cfg(feature = "singlepass")]
+            Backend::Singlepass => crate::nan::canonical(wasm).map_err(|error| failed(error.to_string()))?,
+        };
+        match catch_unwind(AssertUnwindSafe(|| compile(&wasm))) {
+            Ok(Ok(module)) => Ok(module),
+            Ok(Err(error)) => Err(failed(error.to_string())),
+            Err(_) => Err(failed(format!("{} panicked", self.name()))),
+        }
+    }
+
+    /// The module of an artifact. An engine's panic is an error here and not the end of the process.
+    pub(crate) fn load(self, engine: &Engine, artifact: Authentic) -> Result<wasmer::Module, String> {
+        let bytes = artifact.into_bytes();
+        // SAFETY: the bytes are `Authentic`: an engine of just this program wrote them, for this processor and with these
+        // settings, nobody changed them since, and they are in memory that is nobody else's.
+        match catch_unwind(AssertUnwindSafe(|| unsafe { wasmer::Module::deserialize_unchecked(engine, bytes) })) {
+            Ok(Ok(module)) => Ok(module),
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err(format!("loading code of {} panicked", self.name())),
+        }
+    }
+}
+
+/// The engine's counterpart of [`crate::check::FEATURES`].
+pub(crate) fn features() -> Features {
+    let mut features = Features::none();
+    features.bulk_memory(true).multi_value(true).reference_types(true).simd(true);
+    features
+}
