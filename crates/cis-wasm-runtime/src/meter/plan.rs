@@ -316,12 +316,22 @@ mod tests {
     #[test]
     fn a_group_with_enough_ends_at_a_branching() {
         let long = nops(ENOUGH as usize);
+        let (one, two, three) = (ENOUGH, 2 * ENOUGH, 3 * ENOUGH);
         // The long one and the `if`, then its arms each for themselves, then what follows.
-        check(&format!("{long} local.get 0 if {long} else {long} end local.get 0 drop"), "0:66 66:64 131:64 196:2");
+        check(
+            &format!("{long} local.get 0 if {long} else {long} end local.get 0 drop"),
+            &format!("0:{0} {0}:{one} {1}:{one} {2}:2", one + 2, two + 3, three + 4),
+        );
         // A branch out of a later group may land behind the block, so a group begins there.
-        check(&format!("block {long} local.get 0 br_if 0 {long} end local.get 0 drop"), "0:66 67:64 132:2");
+        check(
+            &format!("block {long} local.get 0 br_if 0 {long} end local.get 0 drop"),
+            &format!("0:{} {}:{one} {}:2", one + 2, one + 3, two + 4),
+        );
         // A block that nobody branches to is run through: nothing begins behind it.
-        check(&format!("block {long} local.get 0 if nop end {long} end local.get 0 drop"), "0:66 69:66");
+        check(
+            &format!("block {long} local.get 0 if nop end {long} end local.get 0 drop"),
+            &format!("0:{0} {1}:{0}", one + 2, one + 5),
+        );
     }
 
     #[test]
