@@ -70,6 +70,13 @@ pub(crate) enum Command {
     Test(Test),
     /// Run a skill against a real language model, served on loopback
     TestLive(TestLive),
+    /// Draw a recorded event as one HTML page: `trace-skill FILE --html OUT`
+    #[command(disable_help_flag = true)]
+    TraceSkill {
+        /// A recording that `run-skill --record` wrote, then arguments for `cis-skill trace`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILE")]
+        args: Vec<String>,
+    },
     /// Check the repository's own rules
     Tidy {
         /// Rewrite the generated files instead of refusing old ones

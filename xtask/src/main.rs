@@ -62,6 +62,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::RunSkill { args } => forward::to_cli(&repo, "run", args),
         Command::Test(args) => test::run(&repo, &args),
         Command::TestLive(args) => live::run(&repo, &args),
+        Command::TraceSkill { args } => forward::recording_to_cli(&repo, "trace", args),
         Command::Tidy { bless } => tidy::run(&repo, bless),
     }
 }

@@ -28,6 +28,8 @@ pub(crate) enum Command {
     /// The response goes to stdout; the skill's log and what the event used go to stderr. The exit code is 0 for a
     /// response and 1 for an error.
     Run(Box<RunArgs>),
+    /// Draws a recorded event on a time axis, as one HTML page that needs nothing else.
+    Trace(TraceArgs),
 }
 
 #[derive(Args)]
@@ -67,6 +69,15 @@ pub(crate) struct Edit {
     pub(crate) call: usize,
     /// As the command line has it.
     pub(crate) reply: String,
+}
+
+#[derive(Args)]
+pub(crate) struct TraceArgs {
+    /// The recording: what `run --record` wrote.
+    pub(crate) recording: PathBuf,
+    /// The page.
+    #[arg(long, value_name = "OUT")]
+    pub(crate) html: PathBuf,
 }
 
 #[derive(Args)]

@@ -8,6 +8,7 @@ mod print;
 mod replay;
 mod report;
 mod run;
+mod timeline;
 
 use std::env;
 use std::process::ExitCode;
@@ -22,6 +23,7 @@ fn main() -> ExitCode {
         Ok(Cli { command: Command::Inspect(args) }) => inspect::inspect(&args),
         Ok(Cli { command: Command::Replay(args) }) => replay::replay(&args),
         Ok(Cli { command: Command::Run(args) }) => run::run(&args),
+        Ok(Cli { command: Command::Trace(args) }) => timeline::trace(&args),
         Err(error) => not_understood(&error),
     }
 }

@@ -344,6 +344,7 @@ impl Skill {
         };
         let mut running = self.running(&cancel, on);
         running.context.journal = journal;
+        running.context.journal.begin();
         let deadline = running.clock.deadline;
         let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
         let (result, ran) = match (handled, place) {

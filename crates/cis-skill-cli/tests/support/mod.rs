@@ -2,6 +2,7 @@
 // Every test file is a program of its own and uses a part of this.
 #![allow(dead_code, unreachable_pub, unused_imports)]
 
+pub mod browser;
 #[path = "../../../cis-wasm-host/tests/support/server.rs"]
 pub mod server;
 pub mod skills;

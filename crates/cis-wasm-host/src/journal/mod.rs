@@ -170,6 +170,13 @@ impl Journal {
         self.trace.as_deref()
     }
 
+    /// The run begins after it has waited for its turn: for the trace.
+    pub fn begin(&mut self) {
+        if let Some(trace) = &mut self.trace {
+            trace.begin();
+        }
+    }
+
     /// How much fuel the run has used: for the next call's trace.
     pub fn at_fuel(&mut self, fuel: u64) {
         if let Some(trace) = &mut self.trace {

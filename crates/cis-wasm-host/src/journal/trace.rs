@@ -51,6 +51,13 @@ impl Trace {
         &self.rests
     }
 
+    /// The run begins now, unless it has made calls already.
+    pub(super) fn begin(&mut self) {
+        if self.calls.is_empty() {
+            self.began = Instant::now();
+        }
+    }
+
     pub(super) fn at_fuel(&mut self, fuel: u64) {
         self.fuel = fuel;
     }
