@@ -12,6 +12,7 @@ use cis_wasm_runtime::{ErrorKind, LoadSpec, State, WasmInstance};
 
 use crate::host::{Store, denied, granted, host_with};
 use crate::outcome::{Seen, compilers, limits, load, name};
+use crate::replay::Kept;
 use crate::tally::Tally;
 use event::Event;
 use guest::Allocator;
@@ -76,9 +77,36 @@ impl Case {
         if !self.allocator.frees() {
             assert_eq!(fresh[0], kept[0], "fresh and kept differ\n{self:?}");
         }
+        self.replays(&fresh[0], tally);
         for seen in fresh.iter().chain(&kept) {
             tally.count("events");
             tally.count(seen.code());
+        }
+    }
+
+    /// Journalled on the first compiler, an event ends the same on the last one, without any backend.
+    fn replays(&self, seen: &Seen, tally: &mut Tally) {
+        let Case { allocator, scope, events } = self;
+        let event = events[0].bytes();
+        let key = Loaded { allocator: *allocator, scope: *scope, state: State::Fresh, compiler: 0 };
+        let kept = GUESTS.with_borrow_mut(|guests| {
+            let (instance, store) = guests.entry(key).or_insert_with(|| key.load());
+            store.empty();
+            let (kept, journalled) = Kept::of(instance, "event", &event);
+            assert_eq!(&journalled, seen, "with a journal and without\n{self:?}");
+            kept
+        });
+        let key = Loaded { compiler: compilers() - 1, ..key };
+        OFFLINE.with_borrow_mut(|guests| {
+            let offline = guests.entry(key).or_insert_with(|| {
+                let offline = kept.load(key.compiler, &key.wasm(), key.scope.scope(), limits(FUEL));
+                offline.expect("the guest can be loaded")
+            });
+            assert_eq!(&kept.again(offline, "event", &event), seen, "from the journal\n{self:?}");
+        });
+        tally.count("replayed");
+        if kept.calls() > 0 {
+            tally.count("replayed_with_calls");
         }
     }
 
@@ -101,19 +129,27 @@ impl Case {
     }
 }
 
+/// What an event may use.
+const FUEL: u64 = 200_000;
+
 thread_local! {
     /// Loading takes a hundred times as long as an event, so guests are loaded once.
     static GUESTS: RefCell<HashMap<Loaded, (WasmInstance, Store)>> = RefCell::default();
+    /// The same guests with nobody to ask.
+    static OFFLINE: RefCell<HashMap<Loaded, WasmInstance>> = RefCell::default();
 }
 
 impl Loaded {
     fn load(&self) -> (WasmInstance, Store) {
         let store = Store::default();
         let mut spec = LoadSpec::new(self.scope.scope(), host_with(store.clone()));
-        spec.limits = limits(200_000);
+        spec.limits = limits(FUEL);
         spec.state = self.state;
-        let wasm = wat::parse_str(guest::text(self.allocator)).expect("the guest is well formed");
-        (load(self.compiler, &wasm, spec).expect("the guest can be loaded"), store)
+        (load(self.compiler, &self.wasm(), spec).expect("the guest can be loaded"), store)
+    }
+
+    fn wasm(&self) -> Vec<u8> {
+        wat::parse_str(guest::text(self.allocator)).expect("the guest is well formed")
     }
 }
 

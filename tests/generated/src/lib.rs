@@ -21,6 +21,7 @@ mod modules;
 mod oracle;
 mod outcome;
 mod packed;
+mod replay;
 mod seed;
 mod straight_line;
 mod tally;

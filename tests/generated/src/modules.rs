@@ -12,6 +12,7 @@ use wasmparser::{Validator, WasmFeatures};
 
 use crate::host::{Store, granted, host_with};
 use crate::outcome::{Seen, compilers, is_stack_overflow, lawful, limits, load, name};
+use crate::replay::Kept;
 use crate::tally::Tally;
 
 /// Runs a module that is made from the bytes, as [`module`] does.
@@ -36,6 +37,7 @@ pub fn modules(data: &[u8]) -> Tally {
 /// When one of these does not hold:
 /// - compilers agree on whether the module is loaded, and on result, fuel, memory, ledger and log of every event. A trap for
 ///   lack of stack is an exception: they come to it at different depths;
+/// - run again from its journal, on another compiler and with nobody to ask, an event is the same;
 /// - an error is the guest's, and within its deadline;
 /// - a fresh skill answers the same event with the same, and a kept one its first event as a fresh one;
 /// - fuel is above the limit exactly when the event failed for it. With a limit of what it used the event ends the same,
@@ -128,12 +130,13 @@ impl Case {
             tally.count("events");
             tally.count(seen.code());
         }
+        // The compiler that is the quickest to load is the last.
+        let (quickest, _) = loaded[loaded.len() - 1];
+        self.replays(*compiler, quickest, &first.fresh[2], tally);
         let seen = &first.fresh[0];
         if seen.is_out_of_fuel() || seen.is_trap() {
             return;
         }
-        // The compiler that is the quickest to load is the last.
-        let (quickest, _) = loaded[loaded.len() - 1];
         self.fuel_is_exact(quickest, seen, tally);
         self.nothing_runs_unpaid(quickest, seen, tally);
     }
@@ -154,6 +157,28 @@ impl Case {
             _ => {}
         }
         Ok(Run { fresh, kept })
+    }
+
+    /// Journalled on one compiler, the second event ends the same on another one, without any backend.
+    fn replays(&self, on: usize, then_on: usize, seen: &Seen, tally: &mut Tally) {
+        let data = &self.events[1];
+        let Ok(skill) = Skill::load(on, &self.wasm, self.fuel, State::Fresh) else { return };
+        skill.store.empty();
+        let (kept, journalled) = Kept::of(&skill.instance, "", data);
+        if !same(&journalled, seen, "with a journal and without") {
+            return;
+        }
+        match kept.load(then_on, &self.wasm, granted(), limits(self.fuel)) {
+            Ok(offline) => {
+                if same(&kept.again(&offline, "", data), seen, "from the journal") {
+                    tally.count("replayed");
+                    if kept.calls() > 0 {
+                        tally.count("replayed_with_calls");
+                    }
+                }
+            }
+            Err(error) => assert!(is_stack_overflow(&error), "from the journal of skill_init: {error}"),
+        }
     }
 
     /// With just the fuel that it used, an event ends as it did; with less it does not.
