@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use crate::cli;
+use crate::compare;
 use crate::failure::Failure;
 use crate::process;
 use crate::repo::Repo;
@@ -68,15 +69,27 @@ fn cargo_in_skills(repo: &Repo) -> Command {
     cargo
 }
 
+/// A package outside of the workspace that is too much to build here, and its guests.
+fn cargo_in_compare(repo: &Repo) -> [Command; 2] {
+    [compare::PACKAGE, compare::GUESTS].map(|folder| {
+        let mut cargo = process::cargo();
+        cargo.current_dir(repo.path(folder));
+        cargo
+    })
+}
+
 fn format(repo: &Repo) -> Result<(), Failure> {
     process::run(cargo_in_root(repo).args(["fmt", "--all", "--check"]))?;
+    for mut cargo in cargo_in_compare(repo) {
+        process::run(cargo.args(["fmt", "--all", "--check"]))?;
+    }
     process::run(cargo_in_skills(repo).args(["fmt", "--all", "--check"]))
 }
 
 /// Licences, duplicates and sources of what the tree depends on. Known vulnerabilities are another matter: their
 /// database is fetched from the network, which a build here cannot reach.
 fn dependencies(repo: &Repo) -> Result<(), Failure> {
-    for mut cargo in [cargo_in_root(repo), cargo_in_skills(repo)] {
+    for mut cargo in [cargo_in_root(repo), cargo_in_skills(repo)].into_iter().chain(cargo_in_compare(repo)) {
         // Fails when the committed lock file would have to change.
         process::output(cargo.args(["metadata", "--locked", "--format-version", "1"]))?;
     }

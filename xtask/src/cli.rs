@@ -21,6 +21,13 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Measure the runtime beside wasmtime, Extism and plain wasmer: `bench-compare [--only WORKLOAD] [--json] [waiting]`
+    #[command(disable_help_flag = true)]
+    BenchCompare {
+        /// Arguments for the program that measures; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
     /// Build a skill's folder into one .wasm; its path is the last line on stdout
     BuildSkill(BuildSkill),
     /// Generate the C header of the SDK from the ABI crate

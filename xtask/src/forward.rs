@@ -100,7 +100,8 @@ fn program(repo: &Repo, name: &str, profile: Profile) -> Result<PathBuf, Failure
     executable_in(&messages, name).ok_or_else(|| Failure::said(format!("cargo built no program `{name}`")))
 }
 
-fn executable_in(messages: &str, name: &str) -> Option<PathBuf> {
+/// The program of this name among cargo's messages.
+pub(crate) fn executable_in(messages: &str, name: &str) -> Option<PathBuf> {
     messages
         .lines()
         .filter_map(|line| serde_json::from_str::<Value>(line).ok())

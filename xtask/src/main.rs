@@ -8,6 +8,7 @@ mod abi_doc;
 mod c_header;
 mod ci;
 mod cli;
+mod compare;
 mod failure;
 mod forward;
 mod live;
@@ -44,6 +45,7 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::AbiDoc => abi_doc::write(&repo),
         Command::Bench { args } => forward::bench(&repo, &args),
+        Command::BenchCompare { args } => compare::run(&repo, &args),
         Command::BuildSkill(args) => {
             let built = skill::build(&repo, &args)?;
             println!("{}", built.display());
