@@ -12,8 +12,6 @@
 //!
 //! Invariant: no instruction that ends in [`Risk`] runs with less than [`HEADROOM`] of stack, if it traps.
 
-use std::borrow::Cow;
-
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasm_encoder::reencode::{Error as ReencodeError, Reencode, utils};
 use wasm_encoder::{
@@ -33,15 +31,15 @@ const IN_REGISTERS: u32 = 8;
 const DEPTH: u32 = HEADROOM / ((WIDTH - IN_REGISTERS) * 8) + 1;
 
 /// Rewrites a module that passed the check. One without anything to see to stays as it is.
-pub(crate) fn reserve(wasm: &[u8]) -> Result<Cow<'_, [u8]>, Error> {
+pub(crate) fn reserve(wasm: Vec<u8>) -> Result<Vec<u8>, Error> {
     let failed = |error: &dyn std::fmt::Display| {
         Error::from(ErrorKind::Internal { message: format!("reserving stack in a valid module: {error}") })
     };
-    let guard = Guard::of(wasm).map_err(|error| failed(&error))?.filter(|_| !unwired(Limit::Headroom));
-    let Some(mut guard) = guard else { return Ok(Cow::Borrowed(wasm)) };
+    let guard = Guard::of(&wasm).map_err(|error| failed(&error))?.filter(|_| !unwired(Limit::Headroom));
+    let Some(mut guard) = guard else { return Ok(wasm) };
     let mut module = wasm_encoder::Module::new();
-    guard.parse_core_module(&mut module, Parser::new(0), wasm).map_err(|error| failed(&error))?;
-    Ok(Cow::Owned(module.finish()))
+    guard.parse_core_module(&mut module, Parser::new(0), &wasm).map_err(|error| failed(&error))?;
+    Ok(module.finish())
 }
 
 /// How an instruction may trap in the engine's code.
@@ -291,7 +289,7 @@ mod tests {
 
     fn reserved(text: &str) -> String {
         let wasm = wat::parse_str(text).unwrap();
-        let reserved = reserve(&wasm).unwrap();
+        let reserved = reserve(wasm.clone()).unwrap();
         Validator::new_with_features(WasmFeatures::WASM2).validate_all(&reserved).unwrap();
         if *reserved == wasm { "as it was".into() } else { "rewritten".into() }
     }

@@ -36,6 +36,7 @@
 mod backend;
 #[cfg(feature = "singlepass")]
 mod background;
+mod ballast;
 mod cache;
 mod check;
 mod clock;

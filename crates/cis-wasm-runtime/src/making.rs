@@ -4,12 +4,14 @@
 use std::sync::Arc;
 
 use cis_wasm_abi::ceilings;
+use wasmparser::BinaryReaderError;
 
 use crate::backend::Backend;
+use crate::ballast::Unladen;
 use crate::cache::{ArtifactCache, ArtifactId, Authentic, CacheOutcome, Rejection};
 use crate::check::Shape;
 use crate::compiler::Compiler;
-use crate::error::Error;
+use crate::error::{Error, ErrorKind};
 use crate::headroom;
 use crate::limits::Limits;
 use crate::meter::{self, Metering};
@@ -101,9 +103,15 @@ impl Making {
 impl Checked {
     fn new(wasm: &[u8], limits: &Limits, metering: Metering) -> Result<Self, Error> {
         let shape = Shape::of(wasm, limits)?;
-        // Before metering, so that what it adds is paid for.
+        let failed = |error: BinaryReaderError| {
+            Error::from(ErrorKind::Internal { message: format!("reading a valid module: {error}") })
+        };
+        let Unladen { wasm, segments, data } = Unladen::of(wasm).map_err(failed)?;
+        // Before metering, so that what it adds is paid for. Each step's module goes when the next is there.
         let roomy = headroom::reserve(wasm)?;
-        let metered = meter::rewrite(&roomy, metering)?;
+        let mut metered = meter::rewrite(&roomy, &segments, metering)?;
+        drop(roomy);
+        data.put_back(&mut metered).map_err(failed)?;
         Ok(Checked { shape, limits: *limits, metered })
     }
 

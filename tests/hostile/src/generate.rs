@@ -85,16 +85,28 @@ pub(crate) fn generate(name: &str, numbers: &[u64]) -> Result<Vec<u8>, String> {
         "names-section" => {
             skill.names = Some(names(&[(0, &"n".repeat(number(0)? as usize))]));
         }
+        // So many bytes: in memory from the start, or for the guest to put there.
+        "data" => {
+            skill.rewritten();
+            let bytes = number(0)?;
+            skill.memory_pages = bytes.div_ceil(0x10000).max(1);
+            skill.data.active(0, &ConstExpr::i32_const(0), vec![b'd'; bytes as usize]);
+        }
+        "passive-data" => {
+            skill.rewritten();
+            skill.data.passive(vec![b'd'; number(0)? as usize]);
+        }
         "custom-sections" => skill.customs = number(0)?,
         "bytes" => {
             let mut wasm = skill.finish();
-            let room = (number(0)? as usize).saturating_sub(wasm.len() + 12);
+            // Before the padding stand a section's number, a length of four bytes, and a name with its length.
+            let room = (number(0)? as usize).saturating_sub(wasm.len() + 1 + 4 + 8);
             let section = CustomSection { name: "padding".into(), data: vec![0; room].into() };
             let mut padding = Module::new();
             padding.section(&section);
             wasm.extend_from_slice(&padding.finish()[8..]);
-            wasm.resize(number(0)? as usize, 0);
-            return Ok(wasm);
+            let made = wasm.len() as u64;
+            return if made == number(0)? { Ok(wasm) } else { Err(format!("it has {made} bytes")) };
         }
         "deep-call" => skill.deep_call(number(0)? as usize, number(1)? as usize),
         "deep-locals" => skill.deep_locals(number(0)? as u32),
@@ -178,6 +190,7 @@ struct Skill {
     data: DataSection,
     names: Option<Vec<u8>>,
     customs: u64,
+    memory_pages: u64,
     /// The event handler, where it does anything.
     handler: Function,
     /// The type `() -> ()`.
@@ -202,6 +215,7 @@ impl Skill {
             data: DataSection::new(),
             names: None,
             customs: 0,
+            memory_pages: 1,
             handler: Function::new([(1, ValType::I32)]),
             ends: 1,
         }
@@ -228,6 +242,19 @@ impl Skill {
     /// What the event handler does before it answers 0. Its local 4 is free.
     fn handler(&mut self, instructions: &[Instruction<'_>]) {
         put(&mut self.handler, instructions);
+    }
+
+    /// Does, without effect, what has every rewriting there is done to the module.
+    fn rewritten(&mut self) {
+        self.handler(&[
+            Instruction::I32Const(0),
+            Instruction::If(BlockType::Empty),
+            Instruction::Unreachable,
+            Instruction::End,
+            Instruction::F64Const(1.0.into()),
+            Instruction::F32DemoteF64,
+            Instruction::Drop,
+        ]);
     }
 
     /// A function that calls itself as often as its parameter says, then traps.
@@ -318,7 +345,8 @@ impl Skill {
         self.exports.export("memory", ExportKind::Memory, 0);
         self.exports.export("skill_on_event", ExportKind::Func, handler);
         let mut memories = MemorySection::new();
-        memories.memory(MemoryType { minimum: 1, maximum: None, memory64: false, shared: false, page_size_log2: None });
+        let minimum = self.memory_pages;
+        memories.memory(MemoryType { minimum, maximum: None, memory64: false, shared: false, page_size_log2: None });
         let mut module = Module::new();
         module.section(&self.types).section(&self.imports).section(&self.functions).section(&self.tables);
         module.section(&memories).section(&self.globals).section(&self.exports).section(&self.elements);

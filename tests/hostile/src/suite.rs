@@ -260,6 +260,12 @@ pub fn table(tried: &[Tried]) -> String {
     if untried > 0 {
         text += &format!("{untried} NOT TRIED for want of a tool\n");
     }
+    if tried.iter().any(|one| one.job.unwired.is_some()) {
+        let limits: std::collections::BTreeSet<_> =
+            tried.iter().filter_map(|one| one.job.unwired?.name().into()).collect();
+        return text
+            + &format!("{} limits out of service: {failed} trials missed theirs, {passed} did not\n", limits.len());
+    }
     text + &format!("{passed} passed, {failed} failed\n")
 }
 

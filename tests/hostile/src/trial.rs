@@ -38,7 +38,7 @@ pub fn run(case: &Case, compiler: Compiler) -> Result<Trial, String> {
 
     let before = memory_use::start_measuring();
     let begun = Instant::now();
-    let mut trial = Trial::default();
+    let mut trial = Trial { module_kib: wasm.len() as u64 / 1024, ..Trial::default() };
     attack(case, &runtime, &wasm, spec, &servers, &mut trial);
     trial.took_ms = u64::try_from(begun.elapsed().as_millis()).unwrap_or(u64::MAX);
     stage("the events after it");

@@ -7,6 +7,9 @@ use crate::case::{Case, Expected};
 /// How far memory may grow beyond a case's own cap, in KiB.
 const SLACK_KIB: u64 = 64 << 10;
 
+/// And beyond that, for each byte of the module: its data is copied so often while it is compiled.
+const COPIES: u64 = 6;
+
 /// What a process that tried a case says of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Trial {
@@ -22,6 +25,8 @@ pub struct Trial {
     pub said: String,
     /// What did not hold beside that.
     pub broken: Vec<String>,
+    /// How large the module is, in KiB.
+    pub module_kib: u64,
     /// How far memory grew at its peak, in KiB.
     pub grown_kib: Option<u64>,
     /// How long the attack took, in milliseconds.
@@ -62,7 +67,7 @@ impl Verdict {
         if !case.expected.met_by(trial) {
             broken.insert(0, format!("ended with `{}`: {}", trial.ended(), trial.said));
         }
-        let cap = case.limits.memory_bytes / 1024 + SLACK_KIB;
+        let cap = case.limits.memory_bytes / 1024 + SLACK_KIB + COPIES * trial.module_kib;
         if let Some(grown) = trial.grown_kib.filter(|grown| *grown > cap) {
             broken.push(format!("memory grew by {grown} KiB, more than {cap}"));
         }
@@ -141,6 +146,9 @@ mod tests {
         let grown = |kib| Trial { grown_kib: Some(kib), ..ended(&["ok"]) };
         assert_eq!(verdict(";; memory_kib: 64", grown((64 << 10) + 64)), Verdict::Held);
         assert!(matches!(verdict(";; memory_kib: 64", grown((64 << 10) + 65)), Verdict::Broken(_)));
+        let loaded = |kib| Trial { module_kib: 100, ..grown(kib) };
+        assert_eq!(verdict(";; memory_kib: 64", loaded((64 << 10) + 664)), Verdict::Held);
+        assert!(matches!(verdict(";; memory_kib: 64", loaded((64 << 10) + 665)), Verdict::Broken(_)));
         let broken = Trial { broken: vec!["a canary sang".into()], ..ended(&["ok"]) };
         assert_eq!(verdict("", broken), Verdict::Broken(vec!["a canary sang".into()]));
     }

@@ -61,9 +61,10 @@ impl Metering {
     }
 }
 
-/// Rewrites a module so that it counts its fuel.
-pub(crate) fn rewrite(wasm: &[u8], metering: Metering) -> Result<Vec<u8>, Error> {
+/// Rewrites a module so that it counts its fuel. Its data `segments` have these lengths, and do not pass here.
+pub(crate) fn rewrite(wasm: &[u8], segments: &[u32], metering: Metering) -> Result<Vec<u8>, Error> {
     let mut parts = Parts::gather(wasm).map_err(failed)?;
+    parts.segments = segments;
     parts.metering = metering;
     parts.emit(wasm).map_err(failed)
 }
@@ -92,7 +93,7 @@ struct Parts<'a> {
     plans: Vec<Plan>,
     start: Option<u32>,
     /// The length of each data segment in bytes.
-    segments: Vec<u32>,
+    segments: &'a [u32],
     metering: Metering,
 }
 
@@ -158,11 +159,6 @@ impl<'a> Parts<'a> {
                     }
                 }
                 Payload::CodeSectionEntry(body) => parts.plans.push(Plan::of(body)?),
-                Payload::DataSection(segments) => {
-                    for segment in segments.clone() {
-                        parts.segments.push(segment?.data.len() as u32);
-                    }
-                }
                 _ => {}
             }
             parts.payloads.push(payload);
@@ -282,15 +278,7 @@ impl<'a> Parts<'a> {
             }
             Ok(())
         })?;
-        self.encoded(&mut module, |payload, module| {
-            if let Payload::DataCountSection { count, .. } = payload {
-                module.section(&wasm_encoder::DataCountSection { count: *count });
-            }
-            Ok(())
-        })?;
         module.section(&code);
-        // A data segment's offset cannot name a function, so its bytes stay.
-        self.copy(&mut module, wasm, |payload| matches!(payload, Payload::DataSection(_)));
         if let Some(names) = names.and_then(|section| function_names(section, &mut moved)) {
             module.section(&names);
         }
@@ -361,7 +349,7 @@ impl<'a> Parts<'a> {
             length: first_free + 1,
             fuel: self.fuel_global(),
             refuel: self.refuel_function(),
-            segments: &self.segments,
+            segments: self.segments,
             splits,
             exhausted: self.metering,
             open: 0,
