@@ -1,4 +1,4 @@
-//! Every case is held, on every compiler of this build.
+//! Every case is held, on every compiler of this build, and stands for a promise.
 
 use cis_hostile::suite::{self, Job, Suite};
 use cis_hostile::{Case, Expected, Verdict};
@@ -29,5 +29,28 @@ fn there_are_enough_of_them() {
     });
     for (case, steps) in events {
         assert!(!steps.is_empty() && steps.iter().all(|step| step.len() <= 2), "{}", case.name);
+    }
+}
+
+#[test]
+fn every_case_stands_in_security_md() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../../SECURITY.md")).unwrap();
+    // The table with four columns, the last of which names cases: in backquotes, with `*` for any end or beginning.
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    let cells = rows.filter_map(|row| row.split(" | ").nth(3)).skip(1);
+    let names: Vec<&str> = cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).collect();
+    let cases = Case::all(&suite::own_cases()).unwrap();
+    let unnamed: Vec<_> =
+        cases.iter().map(|case| &case.name).filter(|case| !names.iter().any(|name| fits(name, case))).collect();
+    assert!(unnamed.is_empty(), "SECURITY.md does not name {unnamed:?}");
+    let empty: Vec<_> = names.iter().filter(|name| !cases.iter().any(|case| fits(name, &case.name))).collect();
+    assert!(empty.is_empty(), "SECURITY.md names {empty:?}, and there are no such cases");
+}
+
+fn fits(pattern: &str, name: &str) -> bool {
+    match (pattern.strip_prefix('*'), pattern.strip_suffix('*')) {
+        (Some(end), _) => name.ends_with(end),
+        (_, Some(begin)) => name.starts_with(begin),
+        _ => name == pattern,
     }
 }
