@@ -29,22 +29,37 @@ pub(crate) fn replay(args: &ReplayArgs) -> ExitCode {
     report.cache = Some("off".into());
     report.init_log = recording.init_log().to_vec();
     report.result = result.map_err(Problem::Skill);
-    let compared = format!("{verdict} (on {}, {calls} host calls answered)", compiler.name());
     let printed = if args.json {
         let mut object = report.json();
         object["replay"] = json!({ "verdict": verdict.to_string(), "compiler": compiler.name(), "host_calls": calls });
         print::json(&object)
     } else {
+        // That the recording has no answer is not the skill's error, and the verdict says it.
+        let left = matches!(&report.result, Err(Problem::Skill(error)) if UNANSWERED.contains(&error.code()));
+        let shown = if left { print::state(&report) } else { print::report(&report) };
         let stopped = matches!(verdict, Verdict::StoppedBefore { .. });
-        let shown = if stopped { print::state(&report) } else { print::report(&report) };
         eprint!("{}", if args.until.is_some() { called(&recording, calls, stopped) } else { String::new() });
-        eprintln!("replay: {}", harmless(&compared));
+        eprint!("{}", compared(&verdict, &format!(" (on {}, {calls} host calls answered)", compiler.name())));
         shown
     };
     match (printed, verdict) {
         (Ok(()), Verdict::Different { .. }) | (Err(_), _) => ExitCode::FAILURE,
         (Ok(()), _) => ExitCode::SUCCESS,
     }
+}
+
+/// The codes of a run that asked for what the recording does not have.
+const UNANSWERED: [&str; 2] = ["diverged", "not_journalled"];
+
+/// How a replay compares with its recording, a line for each difference.
+fn compared(verdict: &Verdict, on: &str) -> String {
+    let (how, differences) = match verdict {
+        Verdict::Different { differences } => ("not as recorded", differences.as_slice()),
+        Verdict::Edited { differences } if !differences.is_empty() => ("with the edited reply", differences.as_slice()),
+        other => return format!("replay: {other}{on}\n"),
+    };
+    let differences = differences.iter().map(|difference| format!("  {}\n", harmless(difference)));
+    format!("replay: {how}{on}\n{}", differences.collect::<String>())
 }
 
 fn replayed(args: &ReplayArgs) -> Result<(Recording, Replayed), Problem> {
