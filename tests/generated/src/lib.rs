@@ -7,6 +7,7 @@
 //! |---|---|---|
 //! | [`packed`] | results, regions and key lists of the contract | reading never panics, and undoes writing |
 //! | [`manifest`] | the text of a manifest | parsing never panics; what parses prints as text that parses to the same |
+//! | [`journal`] | a journal, a recording | reading is an error at worst, and undoes writing |
 //! | [`host_calls`] | calls of a guest with any pointers | each ends in an answer or a typed error, the same on every compiler |
 //! | [`modules`] | a module of wasm-smith's that keeps the contract | see there |
 //! | [`straight_line`] | functions without branches | fuel is the number of their instructions |
@@ -16,6 +17,7 @@
 
 mod host;
 mod host_calls;
+mod journal;
 mod manifest;
 mod modules;
 mod oracle;
@@ -27,6 +29,7 @@ mod straight_line;
 mod tally;
 
 pub use host_calls::host_calls;
+pub use journal::journal;
 pub use manifest::{manifest, manifest_text};
 pub use modules::{module, modules};
 pub use oracle::Oracle;

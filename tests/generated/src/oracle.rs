@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Tally, host_calls, manifest, module, modules, packed, straight_line};
+use crate::{Tally, host_calls, journal, manifest, module, modules, packed, straight_line};
 
 /// One of the oracles of this crate.
 ///
@@ -16,6 +16,8 @@ use crate::{Tally, host_calls, manifest, module, modules, packed, straight_line}
 pub enum Oracle {
     /// [`host_calls`]
     HostCalls,
+    /// [`journal`]
+    Journal,
     /// [`manifest`]
     Manifest,
     /// [`module`], of bytes that are a whole module.
@@ -30,13 +32,21 @@ pub enum Oracle {
 
 impl Oracle {
     /// All of them.
-    pub const ALL: [Oracle; 6] =
-        [Oracle::HostCalls, Oracle::Manifest, Oracle::Module, Oracle::Modules, Oracle::Packed, Oracle::StraightLine];
+    pub const ALL: [Oracle; 7] = [
+        Oracle::HostCalls,
+        Oracle::Journal,
+        Oracle::Manifest,
+        Oracle::Module,
+        Oracle::Modules,
+        Oracle::Packed,
+        Oracle::StraightLine,
+    ];
 
     /// Its name, which is that of its function, its fuzz target and its folder in `corpus/`.
     pub const fn name(self) -> &'static str {
         match self {
             Oracle::HostCalls => "host_calls",
+            Oracle::Journal => "journal",
             Oracle::Manifest => "manifest",
             Oracle::Module => "module",
             Oracle::Modules => "modules",
@@ -54,7 +64,7 @@ impl Oracle {
     pub const fn input_len(self) -> usize {
         match self {
             Oracle::HostCalls => 1_500,
-            Oracle::Manifest => 600,
+            Oracle::Journal | Oracle::Manifest => 600,
             Oracle::Module | Oracle::Modules => 8_192,
             Oracle::Packed => 300,
             Oracle::StraightLine => 4_000,
@@ -69,6 +79,7 @@ impl Oracle {
     pub fn check(self, data: &[u8]) -> Tally {
         match self {
             Oracle::HostCalls => host_calls(data),
+            Oracle::Journal => journal(data),
             Oracle::Manifest => manifest(data),
             Oracle::Module => module(data, b"data"),
             Oracle::Modules => modules(data),
