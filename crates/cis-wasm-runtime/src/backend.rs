@@ -66,6 +66,13 @@ impl Backend {
         self.engine_on(NonZero::<usize>::MIN, limits, shape)
     }
 
+    /// An engine for one module whose artifact there is, with its caps. It has no compiler, which would only take time to
+    /// set up.
+    pub(crate) fn engine_to_load(limits: &Limits, shape: &Shape) -> Engine {
+        let engine = EngineBuilder::headless().set_features(Some(features())).set_target(Some(Target::default()));
+        with_caps(Engine::from(engine.engine()), limits, shape)
+    }
+
     fn engine_on(self, threads: NonZero<usize>, limits: &Limits, shape: &Shape) -> Engine {
         let mut config: Box<dyn CompilerConfig> = match self {
             Backend::Cranelift => {
@@ -84,9 +91,7 @@ impl Backend {
         config.canonicalize_nans(true);
         // Spelled out because an artifact's id names them: see `cache`.
         let builder = EngineBuilder::new(config).set_features(Some(features())).set_target(Some(Target::default()));
-        let mut engine = Engine::from(builder.engine());
-        engine.set_tunables(CappedTunables::new(limits, shape.tables, shape.table_elements));
-        engine
+        with_caps(Engine::from(builder.engine()), limits, shape)
     }
 
     /// Compiles a module that passed all checks. A compiler's panic is an error here and not the end of the process.
@@ -139,6 +144,11 @@ impl Backend {
             Err(_) => Err(format!("loading code of {} panicked", self.name())),
         }
     }
+}
+
+fn with_caps(mut engine: Engine, limits: &Limits, shape: &Shape) -> Engine {
+    engine.set_tunables(CappedTunables::new(limits, shape.tables, shape.table_elements));
+    engine
 }
 
 /// The engine's counterpart of [`crate::check::FEATURES`].

@@ -132,7 +132,7 @@ fn load(
 ) -> Result<Result<(Code, Shape), String>, Error> {
     // There is an artifact, so the module passed every check.
     let shape = Shape::of_checked(wasm, limits)?;
-    let engine = backend.engine(limits, &shape);
+    let engine = Backend::engine_to_load(limits, &shape);
     let module = backend.load(&engine, artifact);
     Ok(module.map(|module| (Code { module, engine }, shape)))
 }
