@@ -38,6 +38,10 @@ pub(crate) fn svg(rows: &[Row]) -> String {
         line(format!(r##"<text x="{:.0}" y="19" fill="#222222">{title}</text>"##, at + 14.0));
         at += 40.0 + title.len() as f64 * 6.5;
     }
+    line(format!(
+        r##"<text x="{:.0}" y="19" fill="#555555" text-anchor="end">time per event, logarithmic: shorter is better</text>"##,
+        WIDTH - 10.0
+    ));
     for power in first as i32..=last as i32 {
         let (time, bottom) = (10_f64.powi(power), height - 20.0);
         let x = x(time);
