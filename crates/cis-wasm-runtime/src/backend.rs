@@ -20,6 +20,9 @@ use crate::frame;
 use crate::limits::Limits;
 use crate::tunables::CappedTunables;
 
+/// Bytes of a module that a thread of the compiler's is worth starting for: some ten milliseconds of Cranelift's work.
+const BYTES_FOR_A_THREAD: usize = 8 << 10;
+
 /// A compiler of wasmer's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Backend {
@@ -55,9 +58,12 @@ impl Backend {
         }
     }
 
-    /// An engine for one module, with its caps, that compiles on all processors.
-    pub(crate) fn engine(self, limits: &Limits, shape: &Shape) -> Engine {
-        self.engine_on(available_parallelism().unwrap_or(NonZero::<usize>::MIN), limits, shape)
+    /// An engine for one module of so many bytes, with its caps. A large one is compiled on all processors.
+    pub(crate) fn engine(self, limits: &Limits, shape: &Shape, bytes: usize) -> Engine {
+        let all = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        // The compiler starts threads anew for each module: on a machine with many, that takes longer than a small one does.
+        let worth_it = NonZero::<usize>::MIN.saturating_add(bytes / BYTES_FOR_A_THREAD);
+        self.engine_on(all.min(worth_it), limits, shape)
     }
 
     /// The same, that compiles on one thread and leaves the rest to others.

@@ -118,7 +118,7 @@ impl Checked {
     /// The code of a module whose own bytes are `wasm`.
     fn compile(&self, backend: Backend, wasm: &[u8]) -> Result<Code, Error> {
         backend.accepts(wasm)?;
-        let engine = backend.engine(&self.limits, &self.shape);
+        let engine = backend.engine(&self.limits, &self.shape, self.metered.len());
         Ok(Code { module: backend.compile(&engine, &self.metered)?, engine })
     }
 }

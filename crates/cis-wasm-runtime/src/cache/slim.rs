@@ -81,7 +81,7 @@ mod tests {
         )
         .unwrap();
         for compiler in Compiler::ALL {
-            let engine = compiler.backend().engine(&Limits::default(), &Shape::default());
+            let engine = compiler.backend().engine(&Limits::default(), &Shape::default(), wasm.len());
             let artifact = compiler.backend().compile(&engine, &wasm).unwrap().serialize().unwrap();
             let slim = slim(&artifact).unwrap();
             assert!(slim.len() < artifact.len(), "{}", compiler.name());
