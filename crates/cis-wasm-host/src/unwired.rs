@@ -54,6 +54,8 @@ pub enum Limit {
     Quota,
     /// The guest does not call the host while it allocates for it.
     Reentry,
+    /// A fresh skill's instance is set back before it sees another event.
+    Reset,
     /// The size of a skill's response.
     Response,
     /// A trapped instance is not used again.
@@ -71,8 +73,8 @@ impl Limit {
     pub fn all() -> impl Iterator<Item = Limit> {
         use Limit::{
             Allocator, Bulk, CallCeilings, Ceilings, Deadline, Egress, Exports, Features, Frames, Fresh, Fuel, Grants,
-            Headroom, Imports, Memory, Names, Panics, Pointers, Quota, Reentry, Response, Retire, Secrets, Tables,
-            Wait,
+            Headroom, Imports, Memory, Names, Panics, Pointers, Quota, Reentry, Reset, Response, Retire, Secrets,
+            Tables, Wait,
         };
         let single = [
             Allocator,
@@ -95,6 +97,7 @@ impl Limit {
             Pointers,
             Quota,
             Reentry,
+            Reset,
             Response,
             Retire,
             Secrets,
@@ -128,6 +131,7 @@ impl Limit {
             Limit::Pointers => "pointers",
             Limit::Quota => "quota",
             Limit::Reentry => "reentry",
+            Limit::Reset => "reset",
             Limit::Response => "response",
             Limit::Retire => "retire",
             Limit::Secrets => "secrets",

@@ -11,7 +11,7 @@ use crate::clock::{Clock, Fuel};
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::interrupt::{self, Watch};
-use crate::memory::{GuestMemory, OutOfBounds};
+use crate::memory::GuestMemory;
 use crate::trap;
 use crate::worker::{Away, SkillId, Workers};
 
@@ -125,6 +125,13 @@ pub(crate) struct Arena {
 const ARENA_ALIGN: u64 = 16;
 
 impl Arena {
+    /// Becomes the same as another, with no allocation where there were as many stretches before.
+    pub(crate) fn set_back(&mut self, to: &Arena) {
+        self.stretches.clone_from(&to.stretches);
+        self.current = to.current;
+        self.next = to.next;
+    }
+
     /// Everything given so far is free again.
     pub(crate) fn rewind(&mut self) {
         self.current = 0;
@@ -187,12 +194,6 @@ pub(crate) fn internal(message: &str) -> Error {
     ErrorKind::Internal { message: message.into() }.into()
 }
 
-/// What a region out of bounds means: `what` says whose argument it is.
-pub(crate) fn bad_pointer(what: impl Into<String>, out: OutOfBounds) -> Error {
-    let OutOfBounds { region: Region { ptr, len }, memory } = out;
-    ErrorKind::BadPointer { what: what.into(), ptr, len, memory }.into()
-}
-
 /// Finds room in the guest for `len` bytes. May run guest code, and may grow memory.
 pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<u32, Error> {
     let Parts { memory, allocator, .. } = env.data().parts()?.clone();
@@ -252,7 +253,7 @@ pub(crate) fn give(env: &mut FunctionEnvMut<'_, Guest>, bytes: &[u8]) -> Result<
     let len = u32::try_from(bytes.len()).map_err(|_| internal("more than 4 GiB for a guest"))?;
     let ptr = allocate(env, len.max(1))?;
     let memory = env.data().parts()?.memory.clone();
-    memory.write(env, ptr, bytes).map_err(|out| bad_pointer("the guest's allocator", out))?;
+    memory.write(env, "the guest's allocator", ptr, bytes)?;
     Ok(Region { ptr, len })
 }
 

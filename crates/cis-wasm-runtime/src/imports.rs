@@ -12,8 +12,8 @@ use cis_wasm_host::{HostCall, HostReply};
 use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Store};
 
 use crate::error::{Error, ErrorKind};
-use crate::guest::{self, Guest, Running, bad_pointer, give, internal};
-use crate::memory::{GuestMemory, within};
+use crate::guest::{self, Guest, Running, give, internal};
+use crate::memory::{GuestMemory, bad_pointer, within};
 use crate::meter::{METER_MODULE, REFUEL};
 use crate::wait::block_on;
 

@@ -3,12 +3,16 @@
 //! Invariants:
 //! - Guest code runs only inside [`Live::run`], so there is always an event to charge, and a clock that stops it.
 //! - After a run that ended in an error other than the skill's own answer, the instance's state is unknown: its owner
-//!   drops it.
+//!   drops it. See [`is_known`].
+//! - The definitions of an instance's globals lie in the instance's own block of memory, which lives as long as the store
+//!   and does not move. They are read and written only while no call is in progress.
 //! - A `Live` is one closed world: whatever its store points to is owned by that store, or is immutable code that the
 //!   module's engine shares between threads. Nothing of it is tied to a thread except while a call is in progress, and
 //!   then `&mut self` keeps it where it is. So it may move from one thread to another between calls.
 
 use std::ops::Range;
+use std::ptr::NonNull;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cis_wasm_abi::{
@@ -17,36 +21,62 @@ use cis_wasm_abi::{
 };
 use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, CallFailure};
-use wasmer::sys::vm::VMCallerCheckedAnyfunc;
+use wasmer::sys::NativeEngineExt;
+use wasmer::sys::vm::{VMCallerCheckedAnyfunc, VMGlobalDefinition};
 use wasmer::{
-    FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, RuntimeError, Store, TypedFunction, Value,
-    WasmTypeList,
+    AsStoreMut, FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, Mutability, RuntimeError, Store,
+    TypedFunction, Value, WasmTypeList,
 };
 
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
-use crate::guest::{Allocator, Arena, Guest, Parts, Running, bad_pointer, give, internal};
+use crate::guest::{Allocator, Arena, Guest, Parts, Running, give, internal};
 use crate::imports::imports;
 use crate::interrupt::{self, Entry};
-use crate::memory::GuestMemory;
+use crate::memory::{GuestMemory, bad_pointer};
 use crate::meter::{CODE_BEGIN, CODE_END, START};
-use crate::program::Program;
+use crate::program::{Code, Program};
+use crate::reset::{Image, Space};
 use crate::trap::{self, TrapKind};
+use crate::tunables::{CappedTunables, Spaces};
 
 /// An instance.
 pub(crate) struct Live {
     store: Store,
     env: FunctionEnv<Guest>,
     exports: Exports,
+    /// Which version of its skill's code it runs.
+    pub(crate) version: u32,
     counter: Counter,
     /// Where the guest's code lies in memory. The store keeps the module, and with it the code.
     code: Range<usize>,
+    /// Its memory, when that can be set back.
+    space: Option<Arc<Space>>,
+    /// Its globals that can change, our own among them, when it can be set back.
+    globals: Box<[NonNull<VMGlobalDefinition>]>,
 }
 
-// SAFETY: see the third invariant above. wasmer 7.4.2 does not say `Send` of its store because of raw pointers into its
+/// Where an instance starts from.
+pub(crate) enum Origin<'s> {
+    /// Its module. It is never set back.
+    Module,
+    /// Its module, so that a [`Snapshot`] can be taken of it.
+    Template,
+    /// A template that has started up.
+    Snapshot(&'s Snapshot),
+}
+
+/// The state of an instance after it started up: all of it, see [`crate::reset`].
+pub(crate) struct Snapshot {
+    image: Arc<Image>,
+    globals: Box<[VMGlobalDefinition]>,
+    arena: Option<Arena>,
+}
+
+// SAFETY: see the last invariant above. wasmer 7.4.2 does not say `Send` of its store because of raw pointers into its
 // own heap blocks (instances, tables, globals), of `dyn Any` environments, of which the only one here is a `Guest`
 // (checked below), and of a hook (`on_called`) that nobody here sets. Its only thread-local state is a stack of stores
-// with calls in progress.
+// with calls in progress, and the trap handler of the call in progress. `globals` points into the store's instance.
 unsafe impl Send for Live {}
 
 const _: () = {
@@ -82,10 +112,23 @@ pub(crate) struct Ran {
 }
 
 impl Live {
-    /// Makes an instance. None of the guest's code runs here: its start function waits for [`Live::start_up`].
-    pub(crate) fn new(program: &Program) -> Result<Self, Error> {
-        let code = program.code();
-        let mut store = Store::new(code.engine.clone());
+    /// Makes an instance. None of the guest's code runs here: its start function waits for [`Live::start_up`]. One that
+    /// starts from a snapshot has started up.
+    pub(crate) fn new(program: &Program, origin: &Origin<'_>) -> Result<Self, Error> {
+        // First, so that code which is replaced meanwhile is an old version's.
+        let version = program.current.version();
+        let Code { module, engine } = &*program.code();
+        let mut engine = engine.clone();
+        let spaces = match origin {
+            Origin::Module => None,
+            Origin::Template => Some(Spaces::default()),
+            Origin::Snapshot(snapshot) => Some(Spaces { image: Some(snapshot.image.clone()), ..Spaces::default() }),
+        };
+        if let Some(spaces) = &spaces {
+            let caps = CappedTunables::new(&program.limits, program.shape.tables, program.shape.table_elements);
+            engine.set_tunables(caps.with_spaces(spaces.clone()));
+        }
+        let mut store = Store::new(engine);
         let guest = Guest {
             imports: program.shape.imports.len() as u32,
             memory_cap: program.limits.memory_bytes,
@@ -94,8 +137,15 @@ impl Live {
         };
         let env = FunctionEnv::new(&mut store, guest);
         let imports = imports(&mut store, &env, &program.shape.imports);
-        let instance =
-            Instance::new(&mut store, &code.module, &imports).map_err(|error| not_instantiated(error, program))?;
+        let instance = Instance::new(&mut store, module, &imports).map_err(|error| not_instantiated(error, program))?;
+        let space = spaces.and_then(|spaces| spaces.made.get().cloned());
+        let globals = match &space {
+            Some(space) => {
+                space.watch(&mut store);
+                globals(&mut store)
+            }
+            None => Box::default(),
+        };
         let memory = instance.exports.get_memory(EXPORT_MEMORY).map_err(missing)?.clone();
         // SAFETY: it stays with this store, here and in the environment.
         let counter = unsafe { Counter::of_last_instance() }.ok_or_else(|| internal("no counter was made"))?;
@@ -116,8 +166,63 @@ impl Live {
             None => optional(&instance, &store, EXPORT_MALLOC)?,
         };
         let allocator = alloc.map_or(Allocator::Arena(Arena::default()), Allocator::Guest);
-        env.as_mut(&mut store).parts = Some(Parts { memory: GuestMemory::new(memory), fuel: counter, allocator });
-        Ok(Live { store, env, exports, counter, code })
+        let memory = GuestMemory::new(memory, space.clone());
+        env.as_mut(&mut store).parts = Some(Parts { memory, fuel: counter, allocator });
+        let mut live = Live { store, env, exports, version, counter, code, space, globals };
+        if let Origin::Snapshot(snapshot) = origin {
+            live.set_back_host_side(snapshot)?;
+        }
+        Ok(live)
+    }
+
+    /// The state of a template that has started up, for instances like it. The template is one of them from now on.
+    pub(crate) fn snapshot(&mut self) -> Result<Snapshot, Error> {
+        let space = self.space.as_ref().ok_or_else(|| internal("a snapshot of an instance that is no template"))?;
+        let image = space.take_image().map_err(|error| internal(&format!("taking a snapshot: {error}")))?;
+        // SAFETY: see the invariants on globals.
+        let globals = self.globals.iter().map(|global| unsafe { global.as_ref().clone() }).collect();
+        let arena = self.arena().cloned();
+        Ok(Snapshot { image, globals, arena })
+    }
+
+    /// Sets everything that an event can have changed back to where the snapshot was taken. After an error, the instance
+    /// is not to be used again.
+    pub(crate) fn reset(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        if unwired(Limit::Reset) {
+            return Ok(());
+        }
+        let space = self.space.as_ref().ok_or_else(|| internal("an instance that cannot be set back was to be"))?;
+        space.reset().map_err(|error| internal(&format!("setting an instance back: {error}")))?;
+        self.set_back_host_side(snapshot)
+    }
+
+    /// Bytes of memory that are this instance's alone, about.
+    pub(crate) fn resident_bytes(&self) -> usize {
+        self.space.as_ref().map_or(0, |space| space.resident_bytes())
+    }
+
+    /// Sets back what is not in linear memory.
+    fn set_back_host_side(&mut self, snapshot: &Snapshot) -> Result<(), Error> {
+        if self.globals.len() != snapshot.globals.len() {
+            return Err(internal("an instance has other globals than its template"));
+        }
+        for (global, value) in self.globals.iter().zip(&snapshot.globals) {
+            // SAFETY: see the invariants on globals.
+            unsafe { global.write(value.clone()) };
+        }
+        match (self.arena(), &snapshot.arena) {
+            (Some(arena), Some(to)) => arena.set_back(to),
+            (None, None) => {}
+            _ => return Err(internal("an instance has another allocator than its template")),
+        }
+        Ok(())
+    }
+
+    fn arena(&mut self) -> Option<&mut Arena> {
+        match &mut self.env.as_mut(&mut self.store).parts {
+            Some(Parts { allocator: Allocator::Arena(arena), .. }) => Some(arena),
+            _ => None,
+        }
     }
 
     /// Runs what comes before the first event: the start function, then `skill_init`.
@@ -249,6 +354,20 @@ fn address(instance: &Instance, store: &Store, name: &str) -> Result<usize, Erro
     // the store keeps.
     let anyfunc = unsafe { (raw.funcref as *const VMCallerCheckedAnyfunc).as_ref() };
     anyfunc.map(|anyfunc| anyfunc.func_ptr as usize).ok_or_else(|| internal("a function has no address"))
+}
+
+/// Whether an instance's state is known after a run with this result, so that it may see another.
+pub(crate) fn is_known<T>(result: &Result<T, Error>) -> bool {
+    match result {
+        Ok(_) => true,
+        Err(error) => matches!(error.kind(), ErrorKind::SkillFailed { .. }),
+    }
+}
+
+/// The definitions of all globals of a store that can change. The one instance of the store defined them all.
+fn globals(store: &mut Store) -> Box<[NonNull<VMGlobalDefinition>]> {
+    let all = store.objects_mut().as_sys().iter_globals();
+    all.filter(|global| global.ty().mutability == Mutability::Var).map(|global| global.vmglobal()).collect()
 }
 
 /// An export of the contract. The check saw its type, so another one is our bug.

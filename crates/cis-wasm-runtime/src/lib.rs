@@ -51,13 +51,16 @@ mod imports;
 mod inspect;
 mod instance;
 mod interrupt;
+mod lasting;
 mod limits;
 mod making;
 mod memory;
 mod meter;
 #[cfg(feature = "singlepass")]
 mod nan;
+mod pool;
 mod program;
+mod reset;
 mod run;
 mod runtime;
 mod tier;

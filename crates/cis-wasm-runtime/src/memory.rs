@@ -10,11 +10,15 @@
 //!   they are copied.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use cis_wasm_abi::Region;
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::{AsStoreMut, AsStoreRef, Memory, Pages, WASM_PAGE_SIZE};
+
+use crate::error::{Error, ErrorKind};
+use crate::reset::Space;
 
 /// A region does not lie within memory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +26,12 @@ pub(crate) struct OutOfBounds {
     pub region: Region,
     /// The size of memory in bytes.
     pub memory: u64,
+}
+
+/// What a region out of bounds means: `what` says whose argument it is.
+pub(crate) fn bad_pointer(what: impl Into<String>, out: OutOfBounds) -> Error {
+    let OutOfBounds { region: Region { ptr, len }, memory } = out;
+    ErrorKind::BadPointer { what: what.into(), ptr, len, memory }.into()
 }
 
 /// The bytes of a region, when it lies within a memory of this size. A test can have it cut instead of refused, so that it
@@ -39,11 +49,13 @@ pub(crate) fn within(region: Region, memory: u64) -> Option<Range<usize>> {
 #[derive(Clone)]
 pub(crate) struct GuestMemory {
     memory: Memory,
+    /// What has to know of writes beforehand, when this memory is set back after events.
+    space: Option<Arc<Space>>,
 }
 
 impl GuestMemory {
-    pub(crate) fn new(memory: Memory) -> Self {
-        GuestMemory { memory }
+    pub(crate) fn new(memory: Memory, space: Option<Arc<Space>>) -> Self {
+        GuestMemory { memory, space }
     }
 
     /// The size in bytes.
@@ -66,16 +78,21 @@ impl GuestMemory {
         self.with(store, region, |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
-    /// Copies bytes in.
-    pub(crate) fn write(&self, store: &mut impl AsStoreMut, ptr: u32, bytes: &[u8]) -> Result<(), OutOfBounds> {
+    /// Copies bytes in. `what` gave the pointer.
+    pub(crate) fn write(&self, store: &mut impl AsStoreMut, what: &str, ptr: u32, bytes: &[u8]) -> Result<(), Error> {
         let view = self.memory.view(store);
         let memory = view.data_size();
         let region = Region { ptr, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
         let whole = |range: &Range<usize>| range.len() == bytes.len() || unwired(Limit::Pointers);
-        let range = within(region, memory).filter(whole).ok_or(OutOfBounds { region, memory })?;
+        let range =
+            within(region, memory).filter(whole).ok_or_else(|| bad_pointer(what, OutOfBounds { region, memory }))?;
         let bytes = &bytes[..range.len()];
+        if self.space.as_ref().is_some_and(|space| !space.note(range.clone())) {
+            return Err(ErrorKind::Internal { message: "the system has no memory to write to".into() }.into());
+        }
         // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which stay mapped while the store is borrowed;
-        // the exclusive borrow keeps everybody else away; `bytes` is host memory and cannot overlap.
+        // the exclusive borrow keeps everybody else away; a space that write-protects them was told; `bytes` is host memory
+        // and cannot overlap.
         unsafe { view.data_ptr().add(range.start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }

@@ -8,6 +8,7 @@ use wasmer::Engine;
 use crate::check::Shape;
 use crate::error::Error;
 use crate::limits::Limits;
+use crate::meter::LASTING;
 use crate::run::LoadSpec;
 use crate::runtime::WasmRuntime;
 use crate::tier::Current;
@@ -33,6 +34,11 @@ impl Program {
         let LoadSpec { scope, host, limits, .. } = spec;
         let (current, shape) = runtime.making().make(runtime, wasm, &limits)?;
         Ok(Program { current, shape, limits, scope: Arc::new(scope), host })
+    }
+
+    /// Whether its instances have state that cannot be set back; see [`crate::lasting`].
+    pub(crate) fn lasts(&self) -> bool {
+        self.code().module.info().exports.contains_key(LASTING)
     }
 
     /// The code for an instance that is made now.

@@ -18,9 +18,11 @@ use crate::cache::CacheOutcome;
 use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{OnWorker, Running, internal};
-use crate::instance::{Live, Ran};
+use crate::instance::{Live, Origin, Ran, is_known};
 use crate::limits::{Limits, Receipt};
+use crate::pool::Pool;
 use crate::program::Program;
+use crate::reset;
 use crate::runtime::WasmRuntime;
 use crate::tier::Tier;
 use crate::worker::SkillId;
@@ -102,11 +104,17 @@ struct Skill {
 }
 
 enum StateOf {
-    Fresh {
-        /// What `skill_init` asked and was answered at load: every instance's own is answered from this.
-        init: Arc<[JournalEntry]>,
-    },
+    Fresh(Fresh),
     Kept(Kept),
+}
+
+/// Where a fresh skill's instances come from.
+struct Fresh {
+    /// What `skill_init` asked and was answered at load. Where each event has an instance made for it, that one's own is
+    /// answered from this.
+    init: Arc<[JournalEntry]>,
+    /// Instances that are set back after each event, when the skill can have them.
+    pool: Option<Arc<Pool>>,
 }
 
 /// The one instance of a kept skill.
@@ -129,8 +137,7 @@ enum Slot {
 
 /// What an event finds when it is its turn.
 enum Place<'s> {
-    /// What `skill_init` was answered at load.
-    Fresh(&'s Arc<[JournalEntry]>),
+    Fresh(&'s Fresh),
     Kept(MutexGuard<'s, Slot>),
 }
 
@@ -163,7 +170,8 @@ impl WasmInstance {
         let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
         let (recorded, init) = (spec.recorded, spec.init.clone());
         let program = Program::make(&runtime, wasm, spec)?;
-        let mut live = Live::new(&program)?;
+        let pooled = state == State::Fresh && runtime.reuses() && reset::SUPPORTED && !program.lasts();
+        let mut live = Live::new(&program, if pooled { &Origin::Template } else { &Origin::Module })?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
         let mut running = program.running(&clock, &runtime, Thread::Lent);
         running.context.journal = match init {
@@ -179,7 +187,10 @@ impl WasmInstance {
         journal.finish()?;
         let init = journal.into_entries().into();
         let state = match state {
-            State::Fresh => StateOf::Fresh { init },
+            State::Fresh => {
+                let pool = if pooled { Some(Pool::new(runtime.pools().clone(), live)?) } else { None };
+                StateOf::Fresh(Fresh { init, pool })
+            }
             State::Kept => {
                 let instance = Mutex::new(Slot::Ready(Box::new(live)));
                 StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
@@ -198,7 +209,7 @@ impl WasmInstance {
     /// [recorded](LoadSpec::recorded).
     pub fn init_journal(&self) -> &Arc<[JournalEntry]> {
         match &self.skill.state {
-            StateOf::Fresh { init } | StateOf::Kept(Kept { init, .. }) => init,
+            StateOf::Fresh(Fresh { init, .. }) | StateOf::Kept(Kept { init, .. }) => init,
         }
     }
 
@@ -339,7 +350,7 @@ impl Skill {
     fn handle(&self, event_type: &str, data: &[u8], journal: Journal, cancel: Cancel, on: Thread) -> Outcome {
         // First, because an event's time begins with its turn.
         let place = match &self.state {
-            StateOf::Fresh { init } => Place::Fresh(init),
+            StateOf::Fresh(fresh) => Place::Fresh(fresh),
             StateOf::Kept(kept) => Place::Kept(self.slot(kept, on)),
         };
         let mut running = self.running(&cancel, on);
@@ -349,7 +360,10 @@ impl Skill {
         let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
         let (result, ran) = match (handled, place) {
             (Err(error), _) => (Err(error), None),
-            (Ok(()), Place::Fresh(init)) => self.handle_fresh(init, event_type, data, running, on),
+            (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => {
+                self.handle_pooled(pool, event_type, data, running)
+            }
+            (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, running, on),
             (Ok(()), Place::Kept(slot)) => {
                 if self.is_not_first() {
                     running.context.journal = Journal::OFF;
@@ -368,7 +382,25 @@ impl Skill {
         Outcome { result, log: ran.context.log, receipt, journal: ran.context.journal }
     }
 
-    fn handle_fresh(
+    fn handle_pooled(
+        &self,
+        pool: &Arc<Pool>,
+        event_type: &str,
+        data: &[u8],
+        running: Running,
+    ) -> (Result<Bytes, Error>, Option<Ran>) {
+        let mut pooled = match pool.take(&self.program) {
+            Ok(pooled) => pooled,
+            Err(error) => return (Err(error), None),
+        };
+        let (result, ran) = pooled.live.event(event_type, data, running, false);
+        if is_known(&result) {
+            pool.put(pooled);
+        }
+        (result, Some(ran))
+    }
+
+    fn handle_made(
         &self,
         init: &Arc<[JournalEntry]>,
         event_type: &str,
@@ -376,7 +408,7 @@ impl Skill {
         running: Running,
         on: Thread,
     ) -> (Result<Bytes, Error>, Option<Ran>) {
-        let mut live = match Live::new(&self.program) {
+        let mut live = match Live::new(&self.program, &Origin::Module) {
             Ok(live) => live,
             Err(error) => return (Err(error), None),
         };
@@ -408,7 +440,7 @@ impl Skill {
                 return (Err(ErrorKind::RuntimeClosed.into()), None);
             }
             Slot::Empty => {
-                let mut live = match Live::new(&self.program) {
+                let mut live = match Live::new(&self.program, &Origin::Module) {
                     Ok(live) => Box::new(live),
                     Err(error) => return (Err(error), None),
                 };
@@ -420,11 +452,7 @@ impl Skill {
             }
         };
         let (result, ran) = live.event(event_type, data, running, true);
-        let known = match &result {
-            Ok(_) => true,
-            Err(error) => matches!(error.kind(), ErrorKind::SkillFailed { .. }) || unwired(Limit::Retire),
-        };
-        if known {
+        if is_known(&result) || unwired(Limit::Retire) {
             *slot = Slot::Ready(live);
         }
         (result, Some(ran))
@@ -433,7 +461,7 @@ impl Skill {
     /// Whether a kept skill had an event before this one, which has its instance.
     fn is_not_first(&self) -> bool {
         match &self.state {
-            StateOf::Fresh { .. } => false,
+            StateOf::Fresh(_) => false,
             StateOf::Kept(kept) => kept.begun.swap(true, Ordering::Relaxed),
         }
     }
@@ -487,7 +515,7 @@ impl Skill {
     fn submit(self: &Arc<Self>, event: Event) {
         let skill = self.clone();
         match &self.state {
-            StateOf::Fresh { .. } => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
+            StateOf::Fresh(_) => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
             StateOf::Kept(kept) => self.wait_for_turn(kept, Turn::Event(event)),
         }
     }

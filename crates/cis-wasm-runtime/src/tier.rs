@@ -6,6 +6,7 @@
 //! - An instance runs the code that it was made of to its end. Its store keeps that code.
 
 use std::fmt;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use crate::backend::Backend;
@@ -57,7 +58,11 @@ impl fmt::Display for Tier {
 }
 
 /// The code of a skill, at any moment.
-pub(crate) struct Current(Mutex<Now>);
+pub(crate) struct Current {
+    now: Mutex<Now>,
+    /// How often the code changed.
+    version: AtomicU32,
+}
 
 struct Now {
     code: Arc<Code>,
@@ -78,12 +83,17 @@ impl Current {
     }
 
     fn new(tier: Tier, code: Code, cached: CacheOutcome) -> Arc<Self> {
-        Arc::new(Current(Mutex::new(Now { code: Arc::new(code), tier, cached })))
+        Arc::new(Current { now: Mutex::new(Now { code: Arc::new(code), tier, cached }), version: AtomicU32::new(0) })
     }
 
     /// The code for an instance that is made now.
     pub(crate) fn code(&self) -> Arc<Code> {
         self.now().code.clone()
+    }
+
+    /// Which version of the code is the present one. Instances of an older one are not to be used for new events.
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Acquire)
     }
 
     pub(crate) fn tier(&self) -> Tier {
@@ -103,6 +113,7 @@ impl Current {
         now.tier = Tier::Last { compiler: backend.compiler() };
         // The last of the old one goes when nobody waits.
         let old = std::mem::replace(&mut now.code, code.clone());
+        self.version.fetch_add(1, Ordering::Release);
         drop(now);
         drop(old);
         code
@@ -127,6 +138,6 @@ impl Current {
 
     fn now(&self) -> MutexGuard<'_, Now> {
         // Nothing is left half done under this lock.
-        self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        self.now.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }

@@ -6,6 +6,7 @@
 //! uncapped table aborts the process in wasmer 7.4.2.
 
 use std::ptr::NonNull;
+use std::sync::{Arc, OnceLock};
 
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::sys::vm::{VMGlobal, VMGlobalDefinition, VMMemory, VMMemoryDefinition, VMTable, VMTableDefinition};
@@ -14,12 +15,23 @@ use wasmer::{GlobalType, MemoryError, MemoryStyle, MemoryType, Pages, TableStyle
 
 use crate::counter::Counter;
 use crate::limits::Limits;
+use crate::reset::{Image, Space};
 
 pub(crate) struct CappedTunables {
     base: BaseTunables,
     pages: Pages,
     /// How far any one table may grow beyond what it declares: an equal share of what the declarations leave.
     spare_elements: u32,
+    spaces: Option<Spaces>,
+}
+
+/// How the memory of one instance is made so that it can be set back.
+#[derive(Clone, Default)]
+pub(crate) struct Spaces {
+    /// What it shows. Without one it is a template's.
+    pub image: Option<Arc<Image>>,
+    /// The memory, when it was made.
+    pub made: Arc<OnceLock<Arc<Space>>>,
 }
 
 impl CappedTunables {
@@ -34,7 +46,14 @@ impl CappedTunables {
                 true => u32::MAX,
                 false => limits.table_elements.saturating_sub(declared_elements) / tables.max(1),
             },
+            spaces: None,
         }
+    }
+
+    /// The same caps, for one instance whose memory is a [`Space`].
+    pub(crate) fn with_spaces(mut self, spaces: Spaces) -> Self {
+        self.spaces = Some(spaces);
+        self
     }
 
     fn capped_memory(&self, ty: &MemoryType) -> Result<MemoryType, MemoryError> {
@@ -73,8 +92,17 @@ impl Tunables for CappedTunables {
         style: &MemoryStyle,
         vm_definition_location: NonNull<VMMemoryDefinition>,
     ) -> Result<VMMemory, MemoryError> {
-        // SAFETY: the caller's promise about the location is passed on as it is.
-        unsafe { self.base.create_vm_memory(&self.capped_memory(ty)?, style, vm_definition_location) }
+        let ty = self.capped_memory(ty)?;
+        let Some(Spaces { image, made }) = &self.spaces else {
+            // SAFETY: the caller's promise about the location is passed on as it is.
+            return unsafe { self.base.create_vm_memory(&ty, style, vm_definition_location) };
+        };
+        // SAFETY: as above; the location is a part of the instance that the memory is made for.
+        let space = unsafe { Space::new(&ty, image.as_ref(), vm_definition_location)? };
+        match made.set(space.clone()) {
+            Ok(()) => Ok(space.into_memory()),
+            Err(_) => Err(MemoryError::Generic("an instance has one memory".into())),
+        }
     }
 
     unsafe fn create_vm_global(

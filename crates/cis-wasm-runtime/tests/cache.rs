@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use cis_wasm_runtime::{ArtifactCache, CacheOutcome, Compiler, Limits, Outcome, Rejection, State, WasmRuntime};
-use common::{Guest, assert_error, guest};
+use common::{Guest, assert_error, guest, on_event};
 use tempfile::TempDir;
 
 const STORED: CacheOutcome = CacheOutcome::Miss { stored: true };
@@ -108,6 +108,25 @@ fn a_module_from_the_cache_is_the_module() {
         }
         let trapped = found.run("test", b"1").result.unwrap_err();
         assert_error(&trapped, "trap_division_by_zero", "fail");
+    }
+}
+
+#[test]
+fn what_cannot_be_set_back_is_known_of_a_module_from_the_cache() {
+    // The first event of an instance is answered, a second one is not.
+    let guest = guest(
+        &on_event("(i32.eqz (ref.is_null (table.get (i32.const 0)))) (table.set (i32.const 0) (ref.func $f))")
+            .replace("(memory", "(table 1 funcref) (elem declare func $f) (func $f) (memory"),
+    );
+    for compiler in Compiler::ALL {
+        let dir = TempDir::new().unwrap();
+        for expected in [STORED, CacheOutcome::Hit] {
+            let (skill, outcome) = load(&guest, *compiler, dir.path());
+            assert_eq!(outcome, expected);
+            for _ in 0..3 {
+                assert_eq!(skill.run("", b"").result.unwrap(), "");
+            }
+        }
     }
 }
 

@@ -24,4 +24,6 @@ mod pieces;
 mod plan;
 mod rewrite;
 
-pub(crate) use rewrite::{ADDED_FUNCTIONS, CODE_BEGIN, CODE_END, METER_MODULE, Metering, REFUEL, START, rewrite};
+pub(crate) use rewrite::{
+    ADDED_FUNCTIONS, CODE_BEGIN, CODE_END, LASTING, METER_MODULE, Metering, REFUEL, START, rewrite,
+};

@@ -18,6 +18,7 @@ use super::bill::{Bill, Bills, Counter, Module, Payment};
 use super::pieces;
 use super::plan::{Plan, is_bulk};
 use crate::error::{Error, ErrorKind};
+use crate::lasting;
 
 /// Where the functions that metering adds are imported from. The check refuses a guest's own import from here.
 pub(crate) const METER_MODULE: &str = "cis";
@@ -29,6 +30,8 @@ pub(crate) const START: &str = "cis:start";
 /// The exports of the module's first function and of one behind its last: the code in between is the guest's.
 pub(crate) const CODE_BEGIN: &str = "cis:begin";
 pub(crate) const CODE_END: &str = "cis:end";
+/// An export of modules with state that cannot be set back, of its memory: there to be found. See [`crate::lasting`].
+pub(crate) const LASTING: &str = "cis:lasting";
 /// How many functions stand between the module's imports and its own.
 pub(crate) const ADDED_FUNCTIONS: u32 = 1;
 
@@ -66,6 +69,7 @@ pub(crate) fn rewrite(wasm: &[u8], segments: &[u32], metering: Metering) -> Resu
     let mut parts = Parts::gather(wasm).map_err(failed)?;
     parts.segments = segments;
     parts.metering = metering;
+    parts.lasts = lasting::lasts(wasm).map_err(failed)?;
     parts.emit(wasm).map_err(failed)
 }
 
@@ -95,6 +99,8 @@ struct Parts<'a> {
     /// The length of each data segment in bytes.
     segments: &'a [u32],
     metering: Metering,
+    /// Whether it has state that cannot be set back.
+    lasts: bool,
 }
 
 /// Moves function indices.
@@ -256,6 +262,9 @@ impl<'a> Parts<'a> {
         exports.export(CODE_END, ExportKind::Func, begin + self.function_types.len() as u32);
         if let Some(start) = self.start {
             exports.export(START, ExportKind::Func, moved.function_index(start)?);
+        }
+        if self.lasts {
+            exports.export(LASTING, ExportKind::Memory, 0);
         }
 
         module.section(&types).section(&imports);

@@ -55,18 +55,25 @@ impl Guest {
     }
 
     pub fn load(&self, compiler: Compiler) -> Result<WasmInstance, Error> {
-        let runtime = WasmRuntime::builder().compiler(compiler).build().unwrap();
+        self.load_with(compiler, true)
+    }
+
+    /// Loads it where instances see more than one event, or where they do not.
+    pub fn load_with(&self, compiler: Compiler, reuse: bool) -> Result<WasmInstance, Error> {
+        let runtime = WasmRuntime::builder().compiler(compiler).reuse(reuse).build().unwrap();
         // A host of its own for every compiler, so that no run sees another's memory.
         runtime.load(&self.wasm, self.spec.clone())
     }
 
-    /// Loads it on every compiler and hands each to `check`.
+    /// Loads it on every compiler, with instances that are reused and without, and hands each to `check`.
     #[track_caller]
     pub fn loaded(&self, mut check: impl FnMut(WasmInstance)) {
         for compiler in Compiler::ALL {
-            match self.load(*compiler) {
-                Ok(instance) => check(instance),
-                Err(error) => panic!("{}: {error}", compiler.name()),
+            for reuse in [true, false] {
+                match self.load_with(*compiler, reuse) {
+                    Ok(instance) => check(instance),
+                    Err(error) => panic!("{}: {error}", compiler.name()),
+                }
             }
         }
     }

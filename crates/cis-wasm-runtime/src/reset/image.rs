@@ -1,0 +1,194 @@
+//! What a skill's memory holds after `skill_init`, to be shown to every event.
+//!
+//! Invariant: an image does not change. Of a small one the bytes are in the host's own memory. A large one is in a file in
+//! memory that is sealed against every change, so that instances can share its pages.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd};
+
+use super::system::{self, Access};
+
+/// Images with fewer bytes than this that are not zero are copied into their instances: it costs less than a mapping
+/// and an open file.
+const FILE_FROM: usize = 64 << 10;
+/// The most stretches that are mapped one by one: the system has so many mappings for a process.
+const MOST_STRETCHES: usize = 8;
+
+/// The contents of a memory.
+pub(crate) struct Image {
+    /// The length of the memory in bytes.
+    len: usize,
+    /// For each page its place among the contents, in pages, counted from one. 0 is a page of zeros.
+    places: Box<[u32]>,
+    contents: Contents,
+}
+
+enum Contents {
+    Held(Box<[u8]>),
+    Sealed(Sealed, Box<[Stretch]>),
+}
+
+/// Pages that lie in a row in memory and in the file.
+struct Stretch {
+    pages: Range<usize>,
+    /// Where in the file, in pages.
+    place: usize,
+}
+
+impl Image {
+    /// An image of a memory's bytes. Only pages of which `written` is true are looked at; the others are zeros.
+    pub(super) fn of(memory: &[u8], written: impl Fn(usize) -> bool) -> Self {
+        let page_size = system::page_size();
+        let zeros = vec![0; page_size];
+        let mut places = Vec::with_capacity(memory.len() / page_size);
+        let mut held = Vec::new();
+        for (number, page) in memory.chunks_exact(page_size).enumerate() {
+            let empty = !written(number) || page == zeros;
+            if !empty {
+                held.extend_from_slice(page);
+            }
+            places.push(if empty { 0 } else { (held.len() / page_size) as u32 });
+        }
+        let stretches = stretches(&places);
+        let contents = if held.len() < FILE_FROM || stretches.len() > MOST_STRETCHES {
+            Contents::Held(held.into())
+        } else {
+            match Sealed::new(&held) {
+                Ok(sealed) => Contents::Sealed(sealed, stretches.into()),
+                // Without a file it takes more memory, and is the same.
+                Err(_) => Contents::Held(held.into()),
+            }
+        };
+        Image { len: memory.len(), places: places.into(), contents }
+    }
+
+    /// The length of the memory in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Bytes that every instance has a copy of.
+    pub(super) fn copied_bytes(&self) -> usize {
+        match &self.contents {
+            Contents::Held(held) => held.len(),
+            Contents::Sealed(..) => 0,
+        }
+    }
+
+    /// Makes a whole memory show this image, with this access.
+    ///
+    /// # Safety
+    ///
+    /// `base` is the begin of a reservation of at least the image's length that is the caller's, whose pages are zeros or
+    /// of this image's file, and to which nobody has a reference.
+    pub(super) unsafe fn lay(&self, base: *mut u8, access: Access) -> io::Result<()> {
+        let page_size = system::page_size();
+        match &self.contents {
+            Contents::Held(held) => {
+                if !held.is_empty() {
+                    // SAFETY: the caller's promise.
+                    unsafe { system::protect(base, self.len, Access::Write)? };
+                    for page in (0..self.places.len()).filter(|page| self.places[*page] != 0) {
+                        // SAFETY: the page lies within the image's length, and may be written to.
+                        unsafe { self.copy(page, base.add(page * page_size)) };
+                    }
+                }
+            }
+            Contents::Sealed(sealed, stretches) => {
+                for Stretch { pages, place } in stretches {
+                    let file = sealed.file.as_raw_fd();
+                    // SAFETY: the caller's promise; the stretch lies within the image's length.
+                    unsafe {
+                        let at = base.add(pages.start * page_size);
+                        system::map_file_at(at, pages.len() * page_size, access, file, place * page_size)?;
+                    }
+                }
+            }
+        }
+        // SAFETY: the caller's promise.
+        unsafe { system::protect(base, self.len, access) }
+    }
+
+    /// Copies the image of one page to `to`.
+    ///
+    /// # Safety
+    ///
+    /// `to` is a page that may be written to, that is not of this image, and that nobody has a reference to.
+    pub(super) unsafe fn copy(&self, page: usize, to: *mut u8) {
+        let page_size = system::page_size();
+        match self.places[page] as usize {
+            // SAFETY: the caller's promise.
+            0 => unsafe { to.write_bytes(0, page_size) },
+            place => {
+                let from = &self.bytes()[(place - 1) * page_size..place * page_size];
+                // SAFETY: the caller's promise; both are one page long.
+                unsafe { to.copy_from_nonoverlapping(from.as_ptr(), page_size) };
+            }
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match &self.contents {
+            Contents::Held(held) => held,
+            Contents::Sealed(sealed, _) => sealed.bytes(),
+        }
+    }
+}
+
+/// The pages that have a place, in stretches. Places are in the order of pages.
+fn stretches(places: &[u32]) -> Vec<Stretch> {
+    let mut stretches: Vec<Stretch> = Vec::new();
+    for (page, place) in places.iter().enumerate().filter(|(_, place)| **place != 0) {
+        match stretches.last_mut() {
+            Some(last) if last.pages.end == page => last.pages.end += 1,
+            _ => stretches.push(Stretch { pages: page..page + 1, place: *place as usize - 1 }),
+        }
+    }
+    stretches
+}
+
+/// A file in memory that nobody can change.
+struct Sealed {
+    file: File,
+    at: *const u8,
+    len: usize,
+}
+
+// SAFETY: the mapping belongs to it and is only ever read.
+unsafe impl Send for Sealed {}
+// SAFETY: as above.
+unsafe impl Sync for Sealed {}
+
+impl Sealed {
+    fn new(bytes: &[u8]) -> io::Result<Self> {
+        // SAFETY: the name is a string with an end.
+        let file = unsafe { libc::memfd_create(c"cis-skill".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
+        if file < 0 {
+            return Err(io::Error::last_os_error());
+        }
+        // SAFETY: the file was just opened, and nobody else has it.
+        let mut file = unsafe { File::from_raw_fd(file) };
+        file.write_all(bytes)?;
+        let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
+        // SAFETY: it only changes what may be done with the file.
+        if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
+            return Err(io::Error::last_os_error());
+        }
+        let at = system::map_file(file.as_raw_fd(), bytes.len())?.cast_const();
+        Ok(Sealed { file, at, len: bytes.len() })
+    }
+
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: the mapping is that long, lives as long as this, and its bytes cannot change: the file is sealed.
+        unsafe { std::slice::from_raw_parts(self.at, self.len) }
+    }
+}
+
+impl Drop for Sealed {
+    fn drop(&mut self) {
+        // SAFETY: the mapping is its own.
+        unsafe { system::unmap(self.at.cast_mut(), self.len) };
+    }
+}
