@@ -64,18 +64,26 @@ fn every_case(name: &str) {
     assert!(!cases.is_empty(), "a file without cases tests nothing");
     let mut wrong = Vec::new();
     for compiler in Compiler::ALL {
-        let runtime = WasmRuntime::builder().compiler(*compiler).build().unwrap();
+        let [reused, alone] =
+            [true, false].map(|reuse| WasmRuntime::builder().compiler(*compiler).reuse(reuse).build().unwrap());
         for case in &cases {
-            let why = outcome(&runtime, &wasm, &manifest, case).err();
-            wrong.extend(why.map(|why| format!("{} on {}: {why}", case.name, compiler.name())));
+            // An event on an instance that saw others costs what it costs on one of its own.
+            let same = outcome(&reused, &wasm, &manifest, case)
+                .and_then(|used| same("what was used", &used, &outcome(&alone, &wasm, &manifest, case)?));
+            wrong.extend(same.err().map(|why| format!("{} on {}: {why}", case.name, compiler.name())));
         }
         println!("{name}: {} cases on {}", cases.len(), compiler.name());
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// Runs a case, or says what came out differently.
-fn outcome(runtime: &WasmRuntime, wasm: &[u8], manifest: &Manifest, case: &Case) -> Result<(), String> {
+/// Runs a case, and says how much fuel and memory each event used, or what came out differently.
+fn outcome(
+    runtime: &WasmRuntime,
+    wasm: &[u8],
+    manifest: &Manifest,
+    case: &Case,
+) -> Result<Vec<Option<(u64, u64)>>, String> {
     let state = if case.host.state == CaseState::Kept { State::Kept } else { State::Fresh };
     same("the state", &state, &manifest.state)?;
     let stage = Stage::of(&case.host, &manifest.name);
@@ -85,8 +93,11 @@ fn outcome(runtime: &WasmRuntime, wasm: &[u8], manifest: &Manifest, case: &Case)
     granted(&case.host.grants, &skill.scope().grants)?;
 
     let mut log: Vec<LogLine> = skill.init_log().to_vec();
+    let mut used = Vec::new();
     for event in &case.events {
         let result = skill.run(Event::new(&event.kind, event.bytes()));
+        let receipt = result.as_ref().map_or_else(Error::receipt, |response| response.receipt());
+        used.push(receipt.map(|receipt| (receipt.fuel, receipt.memory_bytes)));
         log.extend_from_slice(result.as_ref().map_or_else(Error::log, |response| response.log()));
         let said = result.as_ref().err().map(said);
         let got = match (&result, &said) {
@@ -102,7 +113,8 @@ fn outcome(runtime: &WasmRuntime, wasm: &[u8], manifest: &Manifest, case: &Case)
     after.memory.as_ref().map_or(Ok(()), |wanted| same("memory", wanted, &stage.memory()))?;
     after.log.as_ref().map_or(Ok(()), |wanted| same("the log", wanted, &log))?;
     after.ai.as_ref().map_or(Ok(()), |wanted| same("the prompts", wanted, &stage.prompts()))?;
-    after.http.as_ref().map_or(Ok(()), |wanted| same("the requests", wanted, &stage.requests()))
+    after.http.as_ref().map_or(Ok(()), |wanted| same("the requests", wanted, &stage.requests()))?;
+    Ok(used)
 }
 
 /// The manifest narrowed to what the case grants.

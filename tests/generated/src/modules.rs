@@ -2,16 +2,17 @@
 
 mod generate;
 mod naive;
+mod probed;
 
 use std::sync::LazyLock;
 
 use arbitrary::{Arbitrary, Result, Unstructured};
 use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_FREE, EXPORT_INIT};
-use cis_wasm_runtime::{Error, ErrorKind, LoadSpec, State, inspect};
+use cis_wasm_runtime::{Error, ErrorKind, LoadSpec, State, WasmInstance, inspect};
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::host::{Store, granted, host_with};
-use crate::outcome::{Seen, compilers, is_stack_overflow, lawful, limits, load, name};
+use crate::outcome::{Ended, Seen, compilers, is_stack_overflow, lawful, limits, load, load_alone, name};
 use crate::replay::Kept;
 use crate::tally::Tally;
 
@@ -42,9 +43,12 @@ pub fn modules(data: &[u8]) -> Tally {
 /// - a fresh skill answers the same event with the same, and a kept one its first event as a fresh one;
 /// - fuel is above the limit exactly when the event failed for it. With a limit of what it used the event ends the same,
 ///   with one unit less it runs out;
-/// - no more instructions run than are paid for: see `naive`.
+/// - no more instructions run than are paid for: see `naive`;
+/// - no event finds anything of an earlier one: whatever came before on the same instance, its result, fuel, memory, ledger and
+///   log are those of an instance that nobody used before, and so are all of memory and the globals when it begins: see
+///   `probed`.
 ///
-/// The last two are about events without a trap. After a trap, the receipt may leave out what was paid for last.
+/// The two about fuel and instructions are about events without a trap. After a trap, the receipt may leave out what was paid for last.
 pub fn module(wasm: &[u8], data: &[u8]) -> Tally {
     let mut tally = Tally::default();
     let case = Case { wasm: wasm.to_vec(), fuel: 2_000_000, events: [Vec::new(), data.to_vec()] };
@@ -133,6 +137,9 @@ impl Case {
         // The compiler that is the quickest to load is the last.
         let (quickest, _) = loaded[loaded.len() - 1];
         self.replays(*compiler, quickest, &first.fresh[2], tally);
+        for (compiler, _) in &loaded {
+            self.leaves_nothing(*compiler, tally);
+        }
         let seen = &first.fresh[0];
         if seen.is_out_of_fuel() || seen.is_trap() {
             return;
@@ -204,6 +211,30 @@ impl Case {
         }
     }
 
+    /// Events in every order on instances that are used again, compared with events on instances of their own.
+    fn leaves_nothing(&self, compiler: usize, tally: &mut Tally) {
+        let Some(probed) = probed::probed(&self.wasm) else { return };
+        let fuel = self.fuel.max(2_000_000);
+        // Other instructions may not start up any more: then there is nothing to compare.
+        let Ok(alone) = Skill::load_alone(compiler, &probed, fuel) else { return };
+        let Ok(reused) = Skill::load(compiler, &probed, fuel, State::Fresh) else {
+            panic!("{}: loaded only where instances are not used again", name(compiler))
+        };
+        let events = [("", &self.events[0]), ("", &self.events[1]), (probed::PROBE, &self.events[0])];
+        let expected = events.map(|(ty, data)| alone.send(ty, data));
+        for [before, event] in [[0, 2], [1, 2], [2, 0], [0, 1], [1, 0], [2, 1], [1, 2]] {
+            for event in [before, event] {
+                let (ty, data) = events[event];
+                let found = reused.send(ty, data);
+                same(&found, &expected[event], &format!("{}, on an instance that was used before", name(compiler)));
+            }
+            tally.count("in_turn");
+        }
+        if matches!(expected[2].ended, Ended::Failed(ErrorKind::SkillFailed { .. })) {
+            tally.count("left_nothing");
+        }
+    }
+
     /// A module that counts its instructions, and traps when there are more than the event's fuel, ends all the same.
     fn nothing_runs_unpaid(&self, compiler: usize, seen: &Seen, tally: &mut Tally) {
         // What runs before the event is not paid for by it.
@@ -242,12 +273,27 @@ impl Case {
 
 /// A skill with a memory that can be emptied.
 struct Skill {
-    instance: cis_wasm_runtime::WasmInstance,
+    instance: WasmInstance,
     store: Store,
 }
 
 impl Skill {
     fn load(compiler: usize, wasm: &[u8], fuel: u64, state: State) -> std::result::Result<Self, Error> {
+        Self::load_by(load, compiler, wasm, fuel, state)
+    }
+
+    /// A fresh skill whose events have instances of their own.
+    fn load_alone(compiler: usize, wasm: &[u8], fuel: u64) -> std::result::Result<Self, Error> {
+        Self::load_by(load_alone, compiler, wasm, fuel, State::Fresh)
+    }
+
+    fn load_by(
+        load: fn(usize, &[u8], LoadSpec) -> std::result::Result<WasmInstance, Error>,
+        compiler: usize,
+        wasm: &[u8],
+        fuel: u64,
+        state: State,
+    ) -> std::result::Result<Self, Error> {
         static SCOPE: LazyLock<cis_wasm_host::SkillScope> = LazyLock::new(granted);
         let store = Store::default();
         let mut spec = LoadSpec::new(SCOPE.clone(), host_with(store.clone()));
@@ -258,6 +304,12 @@ impl Skill {
 
     fn run(&self, data: &[u8]) -> Seen {
         Seen::of(self.instance.run("", data))
+    }
+
+    /// Sends an event, with nothing stored.
+    fn send(&self, event_type: &str, data: &[u8]) -> Seen {
+        self.store.empty();
+        Seen::of(self.instance.run(event_type, data))
     }
 }
 

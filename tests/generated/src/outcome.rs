@@ -8,10 +8,15 @@ use cis_wasm_host::{Fault, Ledger, LogLine, Resource};
 use cis_wasm_runtime::{Compiler, Error, ErrorKind, LoadSpec, Outcome, TrapKind, WasmInstance, WasmRuntime};
 
 /// One runtime for each compiler of this build.
-static RUNTIMES: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| {
-    let runtime = |compiler| WasmRuntime::builder().compiler(compiler).workers(1).build();
+static RUNTIMES: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| runtimes(true));
+
+/// The same, where no instance sees a second event.
+static ALONE: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| runtimes(false));
+
+fn runtimes(reuse: bool) -> Vec<WasmRuntime> {
+    let runtime = |compiler| WasmRuntime::builder().compiler(compiler).workers(1).reuse(reuse).build();
     Compiler::ALL.iter().map(|compiler| runtime(*compiler).expect("every compiler of this build is there")).collect()
-});
+}
 
 /// How many compilers there are.
 pub(crate) fn compilers() -> usize {
@@ -21,6 +26,11 @@ pub(crate) fn compilers() -> usize {
 /// Loads a module on one of the compilers.
 pub(crate) fn load(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
     RUNTIMES[compiler].load(wasm, spec)
+}
+
+/// Loads a module on one of the compilers, so that a fresh skill's events have instances of their own.
+pub(crate) fn load_alone(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
+    ALONE[compiler].load(wasm, spec)
 }
 
 /// The compiler's name.

@@ -12,6 +12,7 @@ fn hold(from: u64, to: u64) {
     // Most have to come as far as the checks that this is about.
     assert!(tally.of("loaded_by_all") > all * 6 / 10, "{tally}");
     assert!(tally.of("replayed") > all * 6 / 10, "{tally}");
+    assert!(tally.of("left_nothing") > all * 6 / 10, "{tally}");
     assert!(tally.of("exact_fuel") > all / 2 && tally.of("all_paid") > all / 4, "{tally}");
 }
 

@@ -1,7 +1,7 @@
 ;; class: state in the host
 ;; what: an error text that the next event must not be given
 ;; expect: ok ok
-;; unwires: fresh
+;; unwires: fresh reset
 (module
   (import "env" "host_set_error" (func $set_error (param i32 i32)))
   (memory (export "memory") 1)

@@ -1,7 +1,7 @@
 ;; class: state in a global
 ;; what: a mutable global that the next event must find as it was
 ;; expect: ok ok
-;; unwires: fresh
+;; unwires: fresh reset
 (module
   (memory (export "memory") 1)
   (global $seen (mut i32) (i32.const 0))

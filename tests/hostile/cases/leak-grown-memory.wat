@@ -1,7 +1,7 @@
 ;; class: state in grown memory
 ;; what: pages that the next event must not have, nor what is in them
 ;; expect: ok ok
-;; unwires: fresh
+;; unwires: fresh reset
 (module
   (memory (export "memory") 1)
   (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
