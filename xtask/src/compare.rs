@@ -57,3 +57,17 @@ fn build(repo: &Repo, package: &Path, target: &Path, args: &[&str]) -> Result<St
     cargo.arg("--manifest-path").arg(package.join("Cargo.toml")).arg("--target-dir").arg(target).args(args);
     process::cargo_build(&mut cargo)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_guest_is_there() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("xtask lies in the repository");
+        for (flag, guest) in SKILLS.into_iter().chain(PLUGINS) {
+            assert!(root.join(GUESTS).join(guest).join("Cargo.toml").is_file(), "{flag}");
+        }
+        assert!(root.join(PACKAGE).join("Cargo.lock").is_file());
+    }
+}

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-use crate::engine::{Guests, State};
+use crate::engine::{Engine, Guests, State};
 use crate::page::{self, Results};
 use crate::result::Row;
 use crate::workload::Workload;
@@ -22,6 +22,9 @@ pub(crate) struct Cli {
     /// Measure this only; may be given more than once: a workload, or overhead, load, start, in-flight, loaded, waiting
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
+    /// Of the workloads, measure these engines only; may be given more than once
+    #[arg(long, value_enum)]
+    engine: Vec<Engine>,
     /// How many turns each engine gets
     #[arg(long, value_name = "N", default_value_t = 101)]
     reps: usize,
@@ -77,7 +80,10 @@ pub(crate) fn run(mut cli: Cli) -> Fallible<()> {
             Err(error) => failed.push(format!("{name}: {error}")),
         }
     }
-    rows.iter().for_each(|row: &Row| results.take(row.clone()));
+    // A row that leaves engines out is for whoever asked, and not for the page.
+    if cli.engine.is_empty() {
+        rows.iter().for_each(|row: &Row| results.take(row.clone()));
+    }
     results.save(&cli.save)?;
     if cli.write {
         page::write(&results, &cli.docs)?;
@@ -93,10 +99,10 @@ pub(crate) fn run(mut cli: Cli) -> Fallible<()> {
 fn measure(cli: &Cli, name: &str) -> Fallible<Vec<Row>> {
     let (guests, turns) = (&cli.guests, cli.reps.max(1));
     if let Some(workload) = Workload::named(name) {
-        return [State::Fresh, State::Kept]
-            .map(|state| events::row(guests, &workload, state, turns))
-            .into_iter()
-            .collect();
+        let engines: Vec<Engine> =
+            Engine::ALL.into_iter().filter(|engine| cli.engine.is_empty() || cli.engine.contains(engine)).collect();
+        let row = |state| events::row(guests, &engines, &workload, state, turns);
+        return [State::Fresh, State::Kept].map(row).into_iter().collect();
     }
     // What takes long gets fewer turns.
     let few = turns.div_ceil(3).max(3);

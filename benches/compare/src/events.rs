@@ -8,10 +8,10 @@ use crate::measure::{Timed, in_turns, timed};
 use crate::result::{Row, Spread, Unit};
 use crate::workload::Workload;
 
-/// One workload on every engine.
-pub(crate) fn row(guests: &Guests, workload: &Workload, state: State, turns: usize) -> Fallible<Row> {
+/// One workload on these engines.
+pub(crate) fn row(guests: &Guests, among: &[Engine], workload: &Workload, state: State, turns: usize) -> Fallible<Row> {
     let mut engines = Vec::new();
-    for engine in Engine::ALL {
+    for &engine in among {
         let mut loaded = engine.load(guests, state).map_err(|error| format!("{}: {error}", engine.title()))?;
         checked(&mut *loaded, workload, state).map_err(|error| format!("{}: {error}", engine.title()))?;
         engines.push((engine, run(loaded, workload)));
