@@ -51,14 +51,15 @@ pub(crate) fn overhead(guests: &Guests, turns: usize) -> Fallible<[Row; 2]> {
         .iter()
         .zip(&measured)
         .map(|((engine, totals), (_, alone))| {
-            let alone = Spread::of(alone).median;
+            // The least: what else the machine does can only add to it, and would be taken off the host's part.
+            let alone = Spread::of(alone).min;
             (*engine, totals.iter().map(|total| (total - alone).max(0.0)).collect())
         })
         .collect();
     Ok([
         Row::of("agent-step, guest's own work", "kept, no limits", Unit::Nanoseconds, &measured),
         Row::of("agent-step, overhead", "fresh", Unit::Nanoseconds, &overheads)
-            .with_note("the total of a fresh event less the median of the guest's own work on that engine"),
+            .with_note("the total of a fresh event less the least of the guest's own work on that engine"),
     ])
 }
 
