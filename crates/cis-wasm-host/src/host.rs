@@ -124,6 +124,20 @@ impl CallContext {
         }
     }
 
+    /// The context of another event of the same skill.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        CallContext {
+            scope: self.scope.clone(),
+            grants: self.grants.clone(),
+            ledger: Ledger::new(self.scope.budget),
+            journal: Journal::OFF,
+            log: Vec::new(),
+            error_text: None,
+            last_failure: None,
+        }
+    }
+
     /// The skill.
     pub fn scope(&self) -> &SkillScope {
         &self.scope

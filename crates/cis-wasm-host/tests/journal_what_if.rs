@@ -108,7 +108,7 @@ fn a_trace_has_every_call_once_and_the_rests_between() {
         block_on(host.call(&mut first, call.clone())).unwrap();
     }
     // As when the last call had waited.
-    first.journal.parked();
+    first.journal.parked(std::time::Instant::now());
     let mut again = event("skill", Grants::default());
     again.journal = first.journal.again();
     for (index, call) in run().into_iter().enumerate() {

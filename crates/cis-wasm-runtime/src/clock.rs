@@ -63,6 +63,12 @@ impl Deadline {
         Deadline { started: Instant::now(), limit }
     }
 
+    /// The same after a time that does not count.
+    pub(crate) fn after_a_break(self, spent: Duration) -> Self {
+        let now = Instant::now();
+        Deadline { started: now.checked_sub(spent).unwrap_or(now), limit: self.limit }
+    }
+
     /// When it is, on the watch's clock.
     pub(crate) fn due(&self) -> u64 {
         if unwired(Limit::Deadline) {

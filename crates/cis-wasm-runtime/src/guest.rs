@@ -2,9 +2,10 @@
 
 use cis_wasm_abi::{Packed, Region, ceilings};
 use cis_wasm_host::unwired::{Limit, unwired};
-use cis_wasm_host::{CallContext, Host};
+use cis_wasm_host::{CallContext, Host, HostCall, HostError, HostReply};
 use std::sync::Arc;
-use std::time::Duration;
+use std::task::{Context, Waker};
+use std::time::{Duration, Instant};
 use wasmer::{FunctionEnvMut, TypedFunction, WASM_PAGE_SIZE};
 
 use crate::clock::{Clock, Fuel};
@@ -12,7 +13,9 @@ use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::interrupt::{self, Watch};
 use crate::memory::GuestMemory;
+use crate::pending::{Pending, may_wait};
 use crate::trap;
+use crate::wait::{block_on, poll_for};
 use crate::worker::{Away, SkillId, Workers};
 
 /// The environment of an instance's imports.
@@ -43,10 +46,98 @@ pub(crate) struct Running {
     pub clock: Clock,
     /// Who stops it when it is due, where it does not look at the clock itself.
     pub watch: Option<Arc<Watch>>,
+    /// What happens when a host call is not answered at once.
+    pub patience: Patience,
+    /// Why the run was put down, if it was. It is to be run again.
+    pub put_down: Option<PutDown>,
     /// The workers this runs on, when it does not run on a thread that somebody lent.
     pub worker: Option<OnWorker>,
     /// Whether the guest is allocating for the host. It may not call the host then: every such call would allocate again.
     pub allocating: bool,
+}
+
+/// What happens when a host call is not answered at once.
+#[derive(Clone)]
+pub(crate) enum Patience {
+    /// The thread waits for the answer.
+    Holds,
+    /// The thread waits for so long, if nobody else wants it, and then the run is put down.
+    Parks(Duration),
+    /// The run is put down at once, and also when it has taken long: its thread is not ours to keep.
+    Inline {
+        /// Wakes whoever polls the call from then on.
+        waker: Waker,
+        since: Instant,
+    },
+}
+
+/// Why a run was put down.
+pub(crate) enum PutDown {
+    /// A call has not been answered.
+    Waits(Pending),
+    /// It has taken long.
+    Long,
+}
+
+/// How long a run may have a thread that is not ours.
+const INLINE: Duration = Duration::from_micros(50);
+
+impl Running {
+    /// Makes a host call and waits for the answer, as long as the run has patience.
+    pub(crate) fn ask(&mut self, call: HostCall) -> Result<Result<HostReply, HostError>, Error> {
+        let name = call.name();
+        if let Patience::Inline { since, .. } = &self.patience
+            && since.elapsed() > INLINE
+        {
+            return Err(self.put_down(PutDown::Long));
+        }
+        let parks =
+            !matches!(self.patience, Patience::Holds) && may_wait(&call) && !self.context.journal.is_replaying();
+        if !parks {
+            return block_on(self.host.call(&mut self.context, call), &self.clock, name, self.worker.as_ref());
+        }
+        let vacant = self.context.another();
+        let context = std::mem::replace(&mut self.context, vacant);
+        let mut pending = Pending::new(self.host.clone(), context, call);
+        let answered = match &self.patience {
+            Patience::Inline { waker, .. } => {
+                let poll = |_: &mut Context<'_>| pending.poll(&mut Context::from_waker(waker));
+                poll_for(poll, &self.clock, name, None, Some(Duration::ZERO))
+            }
+            Patience::Parks(patience) => {
+                // Not while others wait for the thread. That short a wait needs nobody to take its place.
+                let wanted = self.worker.as_ref().is_some_and(|worker| worker.workers.are_wanted());
+                let patience = if wanted { Duration::ZERO } else { *patience };
+                poll_for(|context| pending.poll(context), &self.clock, name, None, Some(patience))
+            }
+            Patience::Holds => unreachable!("such a run was seen to above"),
+        };
+        if let Ok(None) = answered {
+            return Err(self.put_down(PutDown::Waits(pending)));
+        }
+        self.context =
+            pending.into_context().ok_or_else(|| internal("a call did not give its event's context back"))?;
+        answered.map(|answer| answer.expect("what was not answered was seen to above"))
+    }
+
+    /// What it means that the run trapped with its counter at `left`, if it means anything.
+    pub(crate) fn out_of_fuel(&mut self, left: i64) -> Option<Error> {
+        if left >= 0 {
+            return None;
+        }
+        match (self.fuel.check(left), &self.patience) {
+            (Err(error), _) => Some(error),
+            // A run that may not take long has only a part of its fuel.
+            (Ok(()), Patience::Inline { .. }) => Some(self.put_down(PutDown::Long)),
+            (Ok(()), _) => None,
+        }
+    }
+
+    /// Puts the run down. The error ends it, and nobody gets to see it.
+    fn put_down(&mut self, why: PutDown) -> Error {
+        self.put_down = Some(why);
+        internal("a run was put down")
+    }
 }
 
 /// A run on a worker's thread.
@@ -269,6 +360,9 @@ pub(crate) fn refuel(env: &mut FunctionEnvMut<'_, Guest>) -> Result<(), Error> {
     // First, because a run that was stopped has an empty counter.
     running.clock.check()?;
     let slice = running.fuel.next_slice(counter.get())?;
+    if matches!(running.patience, Patience::Inline { .. }) {
+        return Err(running.put_down(PutDown::Long));
+    }
     running.make_room();
     counter.set(slice);
     Ok(())

@@ -12,10 +12,9 @@ use cis_wasm_host::{HostCall, HostReply};
 use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Store};
 
 use crate::error::{Error, ErrorKind};
-use crate::guest::{self, Guest, Running, give, internal};
+use crate::guest::{self, Guest, give, internal};
 use crate::memory::{GuestMemory, bad_pointer, within};
 use crate::meter::{METER_MODULE, REFUEL};
-use crate::wait::block_on;
 
 /// An error on its way through the engine, out of an import and past the guest.
 pub(crate) struct Stop(pub Error);
@@ -214,10 +213,12 @@ fn perform(
         let running = env.data_mut().running()?;
         running.context.journal.at_fuel(running.fuel.used(left));
     }
-    let Running { host, context, clock, worker, .. } = env.data_mut().running()?;
+    let running = env.data_mut().running()?;
     match call {
-        Ok(call) => Ok(block_on(host.call(context, call), clock, name, worker.as_ref())?.map_err(Error::from)?),
-        Err(Unusable::Refused(status, why)) => Ok(host.refuse(context, name, status, why).map_err(Error::from)?),
+        Ok(call) => Ok(running.ask(call)?.map_err(Error::from)?),
+        Err(Unusable::Refused(status, why)) => {
+            Ok(running.host.refuse(&mut running.context, name, status, why).map_err(Error::from)?)
+        }
         Err(Unusable::Stopped(error)) => Err(error.into()),
     }
 }

@@ -30,7 +30,7 @@ use wasmer::{
 
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
-use crate::guest::{Allocator, Arena, Guest, Parts, Running, give, internal};
+use crate::guest::{Allocator, Arena, Guest, Parts, PutDown, Running, give, internal};
 use crate::imports::imports;
 use crate::interrupt::{self, Entry};
 use crate::memory::{GuestMemory, bad_pointer};
@@ -109,6 +109,8 @@ pub(crate) struct Ran {
     pub fuel: u64,
     /// Bytes of linear memory at its end.
     pub memory_bytes: u64,
+    /// Why the run was put down, if it was. There is no result then.
+    pub put_down: Option<PutDown>,
 }
 
 impl Live {
@@ -324,19 +326,18 @@ impl Live {
         });
         let left = entry.fuel_left(counter.get());
         let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len(&env));
-        let Some(running) = env.data_mut().running.take() else {
+        let Some(mut running) = env.data_mut().running.take() else {
             unreachable!("`running` was set above, and nothing else takes it")
         };
         let fuel = running.fuel.used(left);
-        let mut context = running.context;
         let result = result.map_err(|error| {
             let stopped = is_limit(&error).then(|| match entry.stopped() {
                 true => clock.check().err(),
-                false => running.fuel.check(left).err(),
+                false => running.out_of_fuel(left),
             });
-            stopped.flatten().unwrap_or_else(|| with_text(error, &mut context))
+            stopped.flatten().unwrap_or_else(|| with_text(error, &mut running.context))
         });
-        (result, Ran { context, fuel, memory_bytes })
+        (result, Ran { context: running.context, fuel, memory_bytes, put_down: running.put_down })
     }
 }
 

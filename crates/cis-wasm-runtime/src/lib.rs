@@ -46,6 +46,7 @@ mod error;
 #[cfg(feature = "singlepass")]
 mod frame;
 mod guest;
+mod handling;
 mod headroom;
 mod imports;
 mod inspect;
@@ -58,6 +59,7 @@ mod memory;
 mod meter;
 #[cfg(feature = "singlepass")]
 mod nan;
+mod pending;
 mod pool;
 mod program;
 mod reset;

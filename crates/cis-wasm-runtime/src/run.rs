@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_INIT, ceilings};
@@ -17,9 +16,11 @@ use futures_channel::oneshot;
 use crate::cache::CacheOutcome;
 use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
 use crate::error::{Error, ErrorKind};
-use crate::guest::{OnWorker, Running, internal};
+use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
+use crate::handling::Handling;
 use crate::instance::{Live, Origin, Ran, is_known};
 use crate::limits::{Limits, Receipt};
+use crate::pending::Pending;
 use crate::pool::Pool;
 use crate::program::Program;
 use crate::reset;
@@ -53,12 +54,26 @@ pub struct LoadSpec {
     pub recorded: bool,
     /// What `skill_init` is answered from, when a recording is replayed. No call of it reaches the host then.
     pub init: Option<Arc<[JournalEntry]>>,
+    /// How long an event of a fresh skill that was sent to the workers keeps its thread while a host call waits. After
+    /// that it is put down, and run again from its start when the call is answered.
+    pub park_after: Duration,
 }
+
+/// The default of [`LoadSpec::park_after`].
+const PARK_AFTER: Duration = Duration::from_millis(2);
 
 impl LoadSpec {
     /// A fresh skill with the default limits.
     pub fn new(scope: SkillScope, host: Host) -> Self {
-        LoadSpec { scope, host, limits: Limits::default(), state: State::default(), recorded: false, init: None }
+        LoadSpec {
+            scope,
+            host,
+            limits: Limits::default(),
+            state: State::default(),
+            recorded: false,
+            init: None,
+            park_after: PARK_AFTER,
+        }
     }
 }
 
@@ -94,14 +109,24 @@ pub struct WasmInstance {
     skill: Arc<Skill>,
 }
 
-struct Skill {
+pub(crate) struct Skill {
     /// For taking turns with other skills.
     id: SkillId,
     program: Program,
-    runtime: WasmRuntime,
+    pub(crate) runtime: WasmRuntime,
     state: StateOf,
     init_log: Vec<LogLine>,
+    park_after: Duration,
+    /// How often its events have taken too long for a thread that is not ours, of late: see [`Skill::is_brief`].
+    long_events: AtomicU8,
+    /// How many events were sent to the workers for that, give or take.
+    sent: AtomicU8,
 }
+
+/// So many long events more than short ones, of late, and the next goes to the workers at once.
+const LONG_EVENTS: u8 = 4;
+/// Of those, one in so many does not.
+const ONE_IN: u8 = 64;
 
 enum StateOf {
     Fresh(Fresh),
@@ -138,7 +163,23 @@ enum Slot {
 /// What an event finds when it is its turn.
 enum Place<'s> {
     Fresh(&'s Fresh),
-    Kept(MutexGuard<'s, Slot>),
+    Kept(&'s Kept, MutexGuard<'s, Slot>),
+}
+
+/// How an event is to be run.
+struct Run {
+    begun: Option<(Deadline, Duration)>,
+    cancel: Cancel,
+    on: Thread,
+    patience: Patience,
+}
+
+/// What came of running one.
+struct Handled {
+    /// Without a result when the event was put down.
+    outcome: Outcome,
+    put_down: Option<PutDown>,
+    deadline: Deadline,
 }
 
 /// What waits for the one instance, in order.
@@ -156,24 +197,47 @@ enum Turn {
     Close(oneshot::Sender<Result<(), Error>>),
 }
 
+/// An event that is to be handled, for the first time or again.
+pub(crate) struct Task {
+    pub event_type: String,
+    pub data: Bytes,
+    pub journal: Journal,
+    /// Whether whoever sent it wants the journal.
+    pub journalled: bool,
+    /// Its deadline, and how much of its time is gone. None before its first turn.
+    pub begun: Option<(Deadline, Duration)>,
+}
+
 /// An event on its way to a worker.
 struct Event {
-    event_type: String,
-    data: Bytes,
-    journal: Journal,
+    task: Task,
     cancel: Cancel,
-    reply: oneshot::Sender<Outcome>,
+    reply: oneshot::Sender<Attempt>,
+}
+
+/// What came of an attempt to handle an event.
+pub(crate) enum Attempt {
+    Done(Outcome),
+    /// It was put down, and this is what it takes to go on.
+    PutDown {
+        task: Task,
+        /// The call that it waits for. None when it has only taken long.
+        waits: Option<Pending>,
+        /// What it had used by then.
+        fuel: u64,
+        memory_bytes: u64,
+    },
 }
 
 impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
-        let (recorded, init) = (spec.recorded, spec.init.clone());
+        let (recorded, init, park_after) = (spec.recorded, spec.init.clone(), spec.park_after);
         let program = Program::make(&runtime, wasm, spec)?;
         let pooled = state == State::Fresh && runtime.reuses() && reset::SUPPORTED && !program.lasts();
         let mut live = Live::new(&program, if pooled { &Origin::Template } else { &Origin::Module })?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
-        let mut running = program.running(&clock, &runtime, Thread::Lent);
+        let mut running = program.running(&clock, &runtime, Thread::Lent, Patience::Holds);
         running.context.journal = match init {
             Some(init) => Journal::replay(init),
             None if recorded || state == State::Fresh => Journal::record(),
@@ -196,7 +260,16 @@ impl WasmInstance {
                 StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
             }
         };
-        let skill = Skill { id: SkillId::next(), program, runtime, state, init_log };
+        let skill = Skill {
+            id: SkillId::next(),
+            program,
+            runtime,
+            state,
+            init_log,
+            park_after,
+            long_events: AtomicU8::new(0),
+            sent: AtomicU8::new(1),
+        };
         Ok(WasmInstance { skill: Arc::new(skill) })
     }
 
@@ -252,10 +325,16 @@ impl WasmInstance {
     /// What a kept skill does depends on the events before: its first event is journalled, and for any other the journal
     /// is switched off.
     pub fn run_with(&self, event_type: &str, data: &[u8], journal: Journal) -> Outcome {
-        self.skill.handle(event_type, data, journal, Cancel::default(), Thread::Lent)
+        let run = Run { begun: None, cancel: Cancel::default(), on: Thread::Lent, patience: Patience::Holds };
+        self.skill.handle(event_type, data, journal, run).outcome
     }
 
-    /// Handles an event on the runtime's workers. The future belongs to no executor in particular.
+    /// Handles an event, without waiting on a thread. The future belongs to no executor in particular.
+    ///
+    /// A fresh skill's event begins on the thread that polls the future, for some tens of microseconds of work: less than it
+    /// costs to wake another. If it takes longer, it goes to the runtime's workers. While a host call waits, the event takes no thread and no instance: it is
+    /// put down, and run again from its start when the call is answered, with the answers that it had before. A kept skill's
+    /// events go to the workers, and keep a thread while they wait.
     ///
     /// Dropping it cancels the event at once, in guest code and where it waits for a backend. A backend that blocks its
     /// thread is waited for.
@@ -274,10 +353,9 @@ impl WasmInstance {
         data: Bytes,
         journal: Journal,
     ) -> impl Future<Output = Outcome> + Send + 'static + use<> {
-        let cancel = Cancel::possible();
-        let (reply, answer) = oneshot::channel();
-        let event = Event { event_type: event_type.to_owned(), data, journal, cancel: cancel.clone(), reply };
-        Handling { skill: self.skill.clone(), event: Some(event), answer: Some(answer), guard: CancelOnDrop(cancel) }
+        let journalled = !journal.is_off();
+        let task = Task { event_type: event_type.to_owned(), data, journal, journalled, begun: None };
+        Handling::new(self.skill.clone(), task)
     }
 
     /// Ends a kept skill on the calling thread: runs its `skill_shutdown` and drops its instance. Later events are refused.
@@ -313,7 +391,7 @@ impl WasmInstance {
 
 /// What an event runs on.
 #[derive(Clone, Copy)]
-enum Thread {
+pub(crate) enum Thread {
     /// A thread that somebody lent.
     Lent,
     /// A worker, for this skill.
@@ -321,12 +399,13 @@ enum Thread {
 }
 
 impl Program {
-    fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread) -> Running {
-        let watch = runtime.watch().cloned();
+    fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread, patience: Patience) -> Running {
+        let inline = matches!(patience, Patience::Inline { .. });
+        let watch = runtime.signals().then(|| runtime.watch().clone());
         Running {
             host: self.host.clone(),
             context: CallContext::new(self.scope.clone()),
-            fuel: Fuel::new(self.limits.fuel, if watch.is_some() { u64::MAX } else { SLICE }),
+            fuel: Fuel::new(self.limits.fuel, if watch.is_some() && !inline { u64::MAX } else { SLICE }),
             clock: clock.clone(),
             worker: match on {
                 Thread::Lent => None,
@@ -335,28 +414,39 @@ impl Program {
                 }
             },
             watch,
+            patience,
+            put_down: None,
             allocating: false,
         }
     }
 }
 
 impl Skill {
-    fn running(&self, cancel: &Cancel, on: Thread) -> Running {
-        let deadline = Deadline::starting_now(self.program.limits.deadline);
-        self.program.running(&Clock { deadline, cancel: cancel.clone() }, &self.runtime, on)
+    /// The clock of a turn that begins now.
+    fn clock(&self, begun: Option<(Deadline, Duration)>, cancel: Cancel) -> Clock {
+        let deadline = match begun {
+            Some((deadline, spent)) => deadline.after_a_break(spent),
+            None => Deadline::starting_now(self.program.limits.deadline),
+        };
+        Clock { deadline, cancel }
     }
 
     /// Handles an event, from its arrival on a thread to its outcome.
-    fn handle(&self, event_type: &str, data: &[u8], journal: Journal, cancel: Cancel, on: Thread) -> Outcome {
+    fn handle(&self, event_type: &str, data: &[u8], journal: Journal, run: Run) -> Handled {
+        let Run { begun, cancel, on, patience } = run;
         // First, because an event's time begins with its turn.
         let place = match &self.state {
             StateOf::Fresh(fresh) => Place::Fresh(fresh),
-            StateOf::Kept(kept) => Place::Kept(self.slot(kept, on)),
+            StateOf::Kept(kept) => Place::Kept(kept, self.slot(kept, on)),
         };
-        let mut running = self.running(&cancel, on);
+        let first = begun.is_none();
+        let clock = self.clock(begun, cancel);
+        let deadline = clock.deadline;
+        let mut running = self.program.running(&clock, &self.runtime, on, patience);
         running.context.journal = journal;
-        running.context.journal.begin();
-        let deadline = running.clock.deadline;
+        if first {
+            running.context.journal.begin();
+        }
         let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
         let (result, ran) = match (handled, place) {
             (Err(error), _) => (Err(error), None),
@@ -364,8 +454,8 @@ impl Skill {
                 self.handle_pooled(pool, event_type, data, running)
             }
             (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, running, on),
-            (Ok(()), Place::Kept(slot)) => {
-                if self.is_not_first() {
+            (Ok(()), Place::Kept(kept, slot)) => {
+                if kept.begun.swap(true, Ordering::Relaxed) {
                     running.context.journal = Journal::OFF;
                 }
                 self.handle_kept(slot, event_type, data, running, on)
@@ -379,7 +469,32 @@ impl Skill {
             memory_bytes: ran.memory_bytes,
             wall: deadline.elapsed(),
         };
-        Outcome { result, log: ran.context.log, receipt, journal: ran.context.journal }
+        let outcome = Outcome { result, log: ran.context.log, receipt, journal: ran.context.journal };
+        Handled { outcome, put_down: ran.put_down, deadline }
+    }
+
+    /// Handles an event of a fresh skill as far as it gets.
+    fn attempt(&self, task: Task, cancel: Cancel, on: Thread, patience: Patience) -> Attempt {
+        let Task { event_type, data, mut journal, journalled, begun } = task;
+        // A run that may be put down goes on from its journal.
+        if !journalled && journal.is_off() && !matches!(patience, Patience::Holds) {
+            journal = Journal::record();
+        }
+        let Handled { mut outcome, put_down, deadline } =
+            self.handle(&event_type, &data, journal, Run { begun, cancel, on, patience });
+        let Some(put_down) = put_down else {
+            if !journalled {
+                outcome.journal = Journal::OFF;
+            }
+            return Attempt::Done(outcome);
+        };
+        let Receipt { fuel, memory_bytes, .. } = outcome.receipt;
+        let (journal, waits) = match put_down {
+            PutDown::Waits(pending) => (Journal::OFF, Some(pending)),
+            PutDown::Long => (outcome.journal.again(), None),
+        };
+        let begun = Some((deadline, deadline.elapsed()));
+        Attempt::PutDown { task: Task { event_type, data, journal, journalled, begun }, waits, fuel, memory_bytes }
     }
 
     fn handle_pooled(
@@ -394,7 +509,8 @@ impl Skill {
             Err(error) => return (Err(error), None),
         };
         let (result, ran) = pooled.live.event(event_type, data, running, false);
-        if is_known(&result) {
+        // Where a run was put down does not matter to an instance that is set back.
+        if is_known(&result) || ran.put_down.is_some() {
             pool.put(pooled);
         }
         (result, Some(ran))
@@ -414,7 +530,7 @@ impl Skill {
         };
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
-            let mut again = self.program.running(&running.clock, &self.runtime, on);
+            let mut again = self.program.running(&running.clock, &self.runtime, on, Patience::Holds);
             again.context.journal = Journal::replay(init.clone());
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), Some(ran));
@@ -444,7 +560,7 @@ impl Skill {
                     Ok(live) => Box::new(live),
                     Err(error) => return (Err(error), None),
                 };
-                let starting = self.program.running(&running.clock, &self.runtime, on);
+                let starting = self.program.running(&running.clock, &self.runtime, on, Patience::Holds);
                 if let (Err(error), ran) = live.start_up(starting) {
                     return (Err(error), Some(ran));
                 }
@@ -456,14 +572,6 @@ impl Skill {
             *slot = Slot::Ready(live);
         }
         (result, Some(ran))
-    }
-
-    /// Whether a kept skill had an event before this one, which has its instance.
-    fn is_not_first(&self) -> bool {
-        match &self.state {
-            StateOf::Fresh(_) => false,
-            StateOf::Kept(kept) => kept.begun.swap(true, Ordering::Relaxed),
-        }
     }
 
     /// The place of a kept skill's instance. Waits while another event has it; a worker that waits gives up its own place
@@ -485,7 +593,8 @@ impl Skill {
         let StateOf::Kept(kept) = &self.state else { return Ok(()) };
         let mut slot = self.slot(kept, on);
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
-        live.shut_down(self.running(&Cancel::default(), on)).0
+        let clock = self.clock(None, Cancel::default());
+        live.shut_down(self.program.running(&clock, &self.runtime, on, Patience::Holds)).0
     }
 
     /// Whether an instance has anything to do before its first event.
@@ -497,27 +606,47 @@ impl Skill {
 
     /// What is left of an event of which nothing ran.
     fn nothing_ran(&self) -> Ran {
-        Ran { context: CallContext::new(self.program.scope.clone()), fuel: 0, memory_bytes: 0 }
+        Ran { context: CallContext::new(self.program.scope.clone()), fuel: 0, memory_bytes: 0, put_down: None }
     }
 
-    fn outcome_without_run(&self, error: Error) -> Outcome {
+    pub(crate) fn outcome_without_run(&self, error: Error) -> Outcome {
         let receipt = Receipt {
             limits: self.program.limits,
             ledger: Ledger::new(self.program.scope.budget),
             fuel: 0,
             memory_bytes: 0,
-            wall: std::time::Duration::ZERO,
+            wall: Duration::ZERO,
         };
         Outcome { result: Err(error), log: Vec::new(), receipt, journal: Journal::OFF }
     }
 
+    /// Whether the next event may begin on a thread that is not ours: if the skill is a fresh one whose events do not
+    /// usually take long. One in so many begins there all the same, to see whether that is still so.
+    pub(crate) fn is_brief(&self) -> bool {
+        let long = self.long_events.load(Ordering::Relaxed);
+        let tries = || self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_IN);
+        matches!(self.state, StateOf::Fresh(_)) && (long < LONG_EVENTS || tries())
+    }
+
+    /// An attempt that began on a thread that is not ours has shown how long the skill's events take.
+    pub(crate) fn took(&self, long: bool) {
+        let before = self.long_events.load(Ordering::Relaxed);
+        let after = if long { before.saturating_add(1).min(2 * LONG_EVENTS) } else { before.saturating_sub(1) };
+        if after != before {
+            self.long_events.store(after, Ordering::Relaxed);
+        }
+    }
+
     /// Sends an event to the workers.
-    fn submit(self: &Arc<Self>, event: Event) {
+    pub(crate) fn submit(self: &Arc<Self>, task: Task, cancel: Cancel) -> oneshot::Receiver<Attempt> {
+        let (reply, answer) = oneshot::channel();
+        let event = Event { task, cancel, reply };
         let skill = self.clone();
         match &self.state {
             StateOf::Fresh(_) => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
             StateOf::Kept(kept) => self.wait_for_turn(kept, Turn::Event(event)),
         }
+        answer
     }
 
     /// Puts something at the end of a kept skill's queue.
@@ -559,13 +688,25 @@ impl Skill {
     }
 
     fn serve(&self, event: Event) {
-        let Event { event_type, data, journal, cancel, reply } = event;
-        let handled = catch_unwind(AssertUnwindSafe(|| {
-            self.handle(&event_type, &data, journal, cancel, Thread::Worker(self.id))
-        }));
-        let outcome = handled.unwrap_or_else(|_| self.outcome_without_run(internal("handling an event panicked")));
+        let Event { task, cancel, reply } = event;
+        let patience = match &self.state {
+            StateOf::Fresh(_) => Patience::Parks(self.park_after),
+            StateOf::Kept(_) => Patience::Holds,
+        };
+        let attempt = self.attempt_safely(task, cancel, Thread::Worker(self.id), patience);
+        if let Attempt::Done(outcome) = &attempt
+            && outcome.receipt.fuel < SLICE
+        {
+            self.took(false);
+        }
         // Nobody may be waiting any more.
-        let _ = reply.send(outcome);
+        let _ = reply.send(attempt);
+    }
+
+    /// The same, where a panic of ours must not get further.
+    pub(crate) fn attempt_safely(&self, task: Task, cancel: Cancel, on: Thread, patience: Patience) -> Attempt {
+        catch_unwind(AssertUnwindSafe(|| self.attempt(task, cancel, on, patience)))
+            .unwrap_or_else(|_| Attempt::Done(self.outcome_without_run(internal("handling an event panicked"))))
     }
 }
 
@@ -584,38 +725,4 @@ fn admissible(event_type: &str, data: &[u8]) -> Result<(), Error> {
         return too_large("data", data.len(), ceilings::EVENT_DATA);
     }
     Ok(())
-}
-
-/// Cancels an event whose future is dropped before its end.
-struct CancelOnDrop(Cancel);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.cancel();
-    }
-}
-
-/// An event that is handled by a worker. The event goes there at the first poll.
-struct Handling {
-    skill: Arc<Skill>,
-    event: Option<Event>,
-    /// There until it was given out. Asked again, a channel would say that its sender had gone, as if the runtime had.
-    answer: Option<oneshot::Receiver<Outcome>>,
-    guard: CancelOnDrop,
-}
-
-impl Future for Handling {
-    type Output = Outcome;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
-        if let Some(event) = self.event.take() {
-            self.skill.submit(event);
-        }
-        debug_assert!(self.guard.0.check().is_ok(), "cancelled only when dropped");
-        let answer = self.answer.as_mut().expect("an event's future is not polled after it was ready");
-        let answer = ready!(Pin::new(answer).poll(context));
-        self.answer = None;
-        // The sender goes without an answer only when its job was dropped with the workers.
-        Poll::Ready(answer.unwrap_or_else(|_| self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into())))
-    }
 }

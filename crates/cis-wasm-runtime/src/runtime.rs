@@ -11,7 +11,7 @@ use crate::background::Background;
 use crate::cache::ArtifactCache;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
-use crate::interrupt::Watch;
+use crate::interrupt::{self, Watch};
 use crate::making::Making;
 use crate::meter::Metering;
 use crate::pool::Pools;
@@ -26,7 +26,9 @@ pub struct WasmRuntime {
 
 struct Inner {
     making: Making,
-    watch: Option<Arc<Watch>>,
+    watch: Arc<Watch>,
+    /// Whether guest code is stopped by signals.
+    signals: bool,
     #[cfg(feature = "singlepass")]
     background: Background,
     workers: Arc<Workers>,
@@ -167,23 +169,21 @@ impl RuntimeBuilder {
     ///
     /// # Errors
     ///
-    /// None today. A compiler that finds the processor lacking would be one.
+    /// When the system has no thread for the watch, which ends what is due.
     pub fn build(self) -> Result<WasmRuntime, Error> {
         let workers = self.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
         let pools = Pools::new(self.max_idle, self.max_idle_bytes, workers);
         let workers = Workers::new(workers, self.max_held, self.scope);
         let mut making = self.making;
-        let watch = self.signals.then(Watch::shared).and_then(|watch| {
-            watch
-                .inspect_err(|error| tracing::debug!(target: "cis_skill", "no signals to stop guests with: {error}"))
-                .ok()
-        });
-        if watch.is_none() && making.metering == Metering::Traps {
+        let watch = Watch::shared().map_err(|error| ErrorKind::Internal { message: format!("the watch: {error}") })?;
+        let signals = self.signals && interrupt::are_possible();
+        if !signals && making.metering == Metering::Traps {
             making.metering = Metering::Asks;
         }
         let inner = Inner {
             making,
             watch,
+            signals,
             #[cfg(feature = "singlepass")]
             background: Background::new(),
             workers: Arc::new(workers),
@@ -266,8 +266,13 @@ impl WasmRuntime {
         &self.inner.making
     }
 
-    pub(crate) fn watch(&self) -> Option<&Arc<Watch>> {
-        self.inner.watch.as_ref()
+    pub(crate) fn watch(&self) -> &Arc<Watch> {
+        &self.inner.watch
+    }
+
+    /// Whether guest code is stopped by signals.
+    pub(crate) fn signals(&self) -> bool {
+        self.inner.signals
     }
 
     #[cfg(feature = "singlepass")]

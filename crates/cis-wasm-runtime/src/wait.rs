@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use cis_wasm_host::unwired::{Limit, unwired};
 
@@ -55,30 +55,55 @@ pub(crate) fn block_on<F: Future>(
     during: &'static str,
     worker: Option<&OnWorker>,
 ) -> Result<F::Output, Error> {
-    let left = clock.check()?;
     let mut future = pin!(future);
+    let output = poll_for(|context| future.as_mut().poll(context), clock, during, worker, None)?;
+    Ok(output.expect("there is no end to its patience"))
+}
+
+/// The same for so long, if that is given: `None` when it is over.
+pub(crate) fn poll_for<T>(
+    mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    clock: &Clock,
+    during: &'static str,
+    worker: Option<&OnWorker>,
+    patience: Option<Duration>,
+) -> Result<Option<T>, Error> {
+    let left = clock.check()?;
+    let mut until = None;
     UNPARK.with(|own| {
         let (unpark, waker) = &**own;
         let mut context = Context::from_waker(waker);
         let mut held = None;
         loop {
             unpark.woken.store(false, Ordering::Relaxed);
-            if let Poll::Ready(output) = future.as_mut().poll(&mut context) {
+            if let Poll::Ready(output) = poll(&mut context) {
                 // A backend that blocks the thread is not interrupted, but its answer comes too late all the same.
                 if !unwired(Limit::Wait) {
                     let late = if held.is_none() && clock.deadline.since(left) < LONG { GUEST_CODE } else { during };
                     clock.deadline.left(late)?;
                 }
-                return Ok(output);
+                return Ok(Some(output));
+            }
+            if patience == Some(Duration::ZERO) {
+                return Ok(None);
             }
             if held.is_none() {
+                until = patience.map(|patience| Instant::now() + patience);
                 clock.cancel.wake_on_cancel(waker);
                 held = Some(worker.map(OnWorker::wait));
             }
             while !unpark.woken.swap(false, Ordering::Acquire) {
                 clock.cancel.check()?;
                 // A wake-up for an earlier wait on this thread may end the sleep early: then it is slept again.
-                thread::park_timeout(if unwired(Limit::Wait) { FOREVER } else { clock.deadline.left(during)? });
+                let mut sleep = if unwired(Limit::Wait) { FOREVER } else { clock.deadline.left(during)? };
+                if let Some(until) = until {
+                    let patience = until.saturating_duration_since(Instant::now());
+                    if patience.is_zero() {
+                        return Ok(None);
+                    }
+                    sleep = sleep.min(patience);
+                }
+                thread::park_timeout(sleep);
             }
             clock.cancel.check()?;
         }

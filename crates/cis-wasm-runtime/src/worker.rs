@@ -166,6 +166,20 @@ impl Workers {
         }
     }
 
+    /// Whether jobs wait for a thread.
+    pub(crate) fn are_wanted(&self) -> bool {
+        !self.shared.lock().queue.turns.is_empty()
+    }
+
+    /// Does something on the calling thread as a worker would do it.
+    pub(crate) fn scoped<T>(&self, work: impl FnOnce() -> T) -> T {
+        let Some(scope) = &self.shared.scope else { return work() };
+        let (mut work, mut done) = (Some(work), None);
+        scope(&mut || done = work.take().map(|work| work()));
+        // A scope that does not call what it is given breaks its promise; that is no reason for the work not to be done.
+        done.or_else(|| work.map(|work| work())).expect("it is done above, or here")
+    }
+
     /// Says that this thread, with an event of this skill, waits for a backend, until the guard is dropped.
     pub(crate) fn wait(&self, skill: SkillId) -> Away {
         self.away(skill, false)

@@ -266,7 +266,7 @@ fn an_event_is_answered_once() {
         // Not an error that says something of the event or of the runtime.
         let again = catch_unwind(AssertUnwindSafe(|| event.as_mut().poll(&mut never).is_ready()));
         let panic = again.unwrap_err();
-        assert!(panic.downcast_ref::<String>().unwrap().contains("polled after it was ready"));
+        assert!(panic.downcast_ref::<&str>().unwrap().contains("polled after it was ready"));
     });
 }
 

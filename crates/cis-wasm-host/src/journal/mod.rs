@@ -15,6 +15,7 @@ mod trace;
 mod what_if;
 
 use std::sync::Arc;
+use std::time::Instant;
 
 pub use entry::{Answer, Charge, JournalEntry};
 pub use format::{JOURNAL_VERSION, JournalError, decode_journal, encode_journal};
@@ -184,10 +185,10 @@ impl Journal {
         }
     }
 
-    /// The run is put down while a call waits: for the trace.
-    pub fn parked(&mut self) {
+    /// The run was put down, at this time, while its last call waited: for the trace.
+    pub fn parked(&mut self, at: Instant) {
         if let Some(trace) = &mut self.trace {
-            trace.parked();
+            trace.parked(at);
         }
     }
 

@@ -78,9 +78,14 @@ impl Trace {
         }
     }
 
-    pub(super) fn parked(&mut self) {
+    pub(super) fn parked(&mut self, at: Instant) {
         let call = self.calls.len().saturating_sub(1);
-        self.rests.push(Rest { call, parked: self.began.elapsed(), resumed: None, caught_up: None });
+        self.rests.push(Rest {
+            call,
+            parked: at.saturating_duration_since(self.began),
+            resumed: None,
+            caught_up: None,
+        });
     }
 
     pub(super) fn resumed(&mut self) {

@@ -28,7 +28,7 @@ use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
 
-pub(crate) use watch::{Slot, Watch, at as watch_time, nudge, with_slot};
+pub(crate) use watch::{Alarm, Slot, Watch, at as watch_time, nudge, with_slot};
 
 use crate::clock::{Cancel, Clock};
 use crate::worker::{SkillId, Workers};
@@ -106,6 +106,20 @@ impl Entry {
             }
         }
     }
+}
+
+/// Whether threads can be interrupted here.
+pub(crate) fn are_possible() -> bool {
+    let set = signal::handle();
+    if let Err(error) = &set {
+        tracing::debug!(target: "cis_skill", "no signals to stop guests with: {error}");
+    }
+    set.is_ok()
+}
+
+/// Whether a run is going on on this thread.
+pub(crate) fn is_running() -> bool {
+    !INNERMOST.get().is_null()
 }
 
 /// The workers whose turn a run has, and for which skill.

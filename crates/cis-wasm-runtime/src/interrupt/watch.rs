@@ -8,8 +8,10 @@
 //! meanwhile wakes it. Both sides write first and read then, in one order for all (`SeqCst`), so one of them sees the other.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, Weak};
+use std::task::Waker;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -69,11 +71,15 @@ static PLANNED: AtomicU64 = AtomicU64::new(NEVER);
 /// Whether a run began since the watch last looked, and whether one on a worker did.
 static RAN: AtomicBool = AtomicBool::new(false);
 static WORKED: AtomicBool = AtomicBool::new(false);
-static STATE: Mutex<State> = Mutex::new(State { slots: Vec::new(), watch: Weak::new() });
+static STATE: Mutex<State> =
+    Mutex::new(State { slots: Vec::new(), alarms: BTreeMap::new(), alarm: 0, watch: Weak::new() });
 static WAKE: Condvar = Condvar::new();
 
 struct State {
     slots: Vec<Arc<Slot>>,
+    /// Whom to wake when, by the time and a number of its own.
+    alarms: BTreeMap<(u64, u64), Waker>,
+    alarm: u64,
     watch: Weak<Watch>,
 }
 
@@ -90,13 +96,12 @@ impl Watch {
     ///
     /// # Errors
     ///
-    /// When no thread can be started, or the signal's handler cannot be set.
+    /// When no thread can be started.
     pub(crate) fn shared() -> std::io::Result<Arc<Self>> {
         let mut state = state();
         if let Some(watch) = state.watch.upgrade() {
             return Ok(watch);
         }
-        signal::handle()?;
         let watch = Arc::new(Watch(()));
         let kept = Arc::downgrade(&watch);
         thread::Builder::new().name("cis-watch".into()).spawn(move || keep_watch(&kept))?;
@@ -104,11 +109,44 @@ impl Watch {
         Ok(watch)
     }
 
+    /// Wakes somebody at a time on the clock of [`now`], unless the alarm is dropped before.
+    pub(crate) fn alarm(&self, due: u64, waker: Waker) -> Alarm {
+        let mut state = state();
+        state.alarm += 1;
+        let key = (due, state.alarm);
+        state.alarms.insert(key, waker);
+        drop(state);
+        wake_before(due);
+        Alarm(key)
+    }
+
     /// Lets the watch know of a run that has begun, if it would wake too late for it.
     pub(crate) fn know(&self, slot: &Slot) {
         RAN.store(true, Ordering::Relaxed);
         let due = slot.due.load(Ordering::Relaxed).min(slot.long_at.load(Ordering::Relaxed));
         wake_before(due);
+    }
+}
+
+/// Somebody who is to be woken.
+pub(crate) struct Alarm((u64, u64));
+
+impl Alarm {
+    /// Wakes this one instead.
+    pub(crate) fn wakes(&self, waker: &Waker) {
+        let mut state = state();
+        let old = state.alarms.get_mut(&self.0).filter(|old| !old.will_wake(waker));
+        let old = old.map(|old| std::mem::replace(old, waker.clone()));
+        drop(state);
+        drop(old);
+    }
+}
+
+impl Drop for Alarm {
+    fn drop(&mut self) {
+        let waker = state().alarms.remove(&self.0);
+        // Not under the lock: what a waker does when it goes is not ours to know.
+        drop(waker);
     }
 }
 
@@ -258,9 +296,17 @@ fn keep_watch(kept: &Weak<Watch>) {
                 next = next.min(long_at);
             }
         }
-        if !long.is_empty() {
-            // It may start a thread, and takes the workers' lock: not under this one.
+        let mut rung = Vec::new();
+        while let Some(alarm) = state.alarms.first_entry().filter(|alarm| alarm.key().0 <= now) {
+            rung.push(alarm.remove());
+        }
+        if let Some(((due, _), _)) = state.alarms.first_key_value() {
+            next = next.min(*due);
+        }
+        if !rung.is_empty() || !long.is_empty() {
+            // These take locks of others, and may start a thread: not under this lock.
             drop(state);
+            rung.into_iter().for_each(Waker::wake);
             long.iter().for_each(|slot| slot.make_room());
             state = self::state();
             continue;

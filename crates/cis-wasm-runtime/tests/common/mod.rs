@@ -1,6 +1,8 @@
 //! What the tests of this crate share: guests in the text format, run on every compiler of this build.
 #![allow(dead_code, unreachable_pub, reason = "every test file is a crate and uses its own part")]
 
+pub mod waiting;
+
 use cis_wasm_host::{Host, InMemory, SkillScope};
 use cis_wasm_runtime::{Compiler, Error, LoadSpec, Outcome, State, WasmInstance, WasmRuntime};
 

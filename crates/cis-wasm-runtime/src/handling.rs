@@ -1,0 +1,203 @@
+//! The future of an event: whose turn it is, and what it takes to wait.
+//!
+//! An event of a fresh skill begins on the thread that polls the future. Where that takes too long, or the skill's events
+//! usually do, it goes to a worker. Where a host call is not answered at once, the run is put down: its instance is free for
+//! others, and what stays is the call, which is polled here from then on, with the event's journal in it. When it is
+//! answered, the event is run again from its start.
+//!
+//! Invariants:
+//! - An event is in one place at a time: with a worker, with a call that waits, or in a run on the polling thread.
+//! - Its deadline goes on while a call waits, and stands still while it waits for a worker.
+//! - Nothing of it goes on when the future is dropped: a worker's run is cancelled, a waiting call is dropped.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::Instant;
+
+use cis_wasm_host::{HostError, HostReply};
+use futures_channel::oneshot;
+
+use crate::clock::{Cancel, Deadline};
+use crate::error::{Error, ErrorKind};
+use crate::guest::{Patience, internal};
+use crate::interrupt::{self, Alarm};
+use crate::limits::Receipt;
+use crate::pending::Pending;
+use crate::run::{Attempt, Outcome, Skill, Task, Thread};
+
+/// An event that is being handled.
+pub(crate) struct Handling {
+    skill: Arc<Skill>,
+    stage: Stage,
+}
+
+enum Stage {
+    /// It is to be run, for the first time or again.
+    Due(Task),
+    OnWorker {
+        answer: oneshot::Receiver<Attempt>,
+        _cancel: CancelOnDrop,
+    },
+    Waiting(Waiting),
+    /// Its outcome was given out.
+    Over,
+}
+
+/// An event that was put down while a call waits.
+struct Waiting {
+    task: Task,
+    call: Pending,
+    deadline: Deadline,
+    /// When it was put down.
+    since: Instant,
+    /// Wakes at the deadline.
+    alarm: Option<Alarm>,
+    fuel: u64,
+    memory_bytes: u64,
+}
+
+/// Cancels an event whose future is dropped before its end.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
+}
+
+impl Handling {
+    pub(crate) fn new(skill: Arc<Skill>, task: Task) -> Self {
+        Handling { skill, stage: Stage::Due(task) }
+    }
+
+    /// Runs the event as far as it gets at once.
+    fn begin(&self, task: Task, waker: &Waker) -> Result<Stage, Box<Outcome>> {
+        // Where a run is going on already, a skill's backend handles an event of a skill: that goes only so deep on one stack.
+        if interrupt::is_running() || !self.skill.is_brief() {
+            return Ok(self.send(task));
+        }
+        let patience = Patience::Inline { waker: waker.clone(), since: Instant::now() };
+        let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
+        let attempt = self.skill.runtime.workers().scoped(attempt);
+        self.skill.took(matches!(attempt, Attempt::PutDown { waits: None, .. }));
+        self.after(attempt)
+    }
+
+    fn send(&self, task: Task) -> Stage {
+        let cancel = Cancel::possible();
+        let answer = self.skill.submit(task, cancel.clone());
+        Stage::OnWorker { answer, _cancel: CancelOnDrop(cancel) }
+    }
+
+    /// What follows an attempt.
+    fn after(&self, attempt: Attempt) -> Result<Stage, Box<Outcome>> {
+        match attempt {
+            Attempt::Done(outcome) => Err(Box::new(outcome)),
+            Attempt::PutDown { task, waits: None, .. } => Ok(self.send(task)),
+            Attempt::PutDown { task, waits: Some(call), fuel, memory_bytes } => {
+                let Some((deadline, _)) = task.begun else {
+                    return Err(Box::new(
+                        self.skill.outcome_without_run(internal("a run was put down before it began")),
+                    ));
+                };
+                let since = Instant::now();
+                Ok(Stage::Waiting(Waiting { task, call, deadline, since, alarm: None, fuel, memory_bytes }))
+            }
+        }
+    }
+
+    /// Polls a call that waits.
+    fn wait(&self, mut waiting: Waiting, context: &mut Context<'_>) -> Result<Stage, Box<Outcome>> {
+        let answered = self.skill.runtime.workers().scoped(|| waiting.call.poll(context));
+        // Also when it was answered: an answer that is late is late.
+        if let Err(late) = waiting.deadline.left(waiting.call.name) {
+            return Err(Box::new(self.given_up(waiting, late)));
+        }
+        match answered {
+            Poll::Ready(answer) => self.answered(waiting, answer),
+            Poll::Pending => {
+                match &waiting.alarm {
+                    Some(alarm) => alarm.wakes(context.waker()),
+                    None => {
+                        let due = waiting.deadline.due();
+                        waiting.alarm = Some(self.skill.runtime.watch().alarm(due, context.waker().clone()));
+                    }
+                }
+                Ok(Stage::Waiting(waiting))
+            }
+        }
+    }
+
+    fn answered(&self, waiting: Waiting, answer: Result<HostReply, HostError>) -> Result<Stage, Box<Outcome>> {
+        match answer {
+            // An exhausted budget stands in the journal like an answer.
+            Ok(_) | Err(HostError::BudgetExhausted { .. }) => {
+                let Waiting { mut task, call, deadline, since, .. } = waiting;
+                let Some(mut context) = call.into_context() else {
+                    let error = internal("a call did not give its event's context back");
+                    return Err(Box::new(self.skill.outcome_without_run(error)));
+                };
+                context.journal.parked(since);
+                task.journal = context.journal.again();
+                task.begun = Some((deadline, deadline.elapsed()));
+                Ok(Stage::Due(task))
+            }
+            Err(error) => Err(Box::new(self.given_up(waiting, error.into()))),
+        }
+    }
+
+    /// The outcome of an event that ends while a call of it waits.
+    fn given_up(&self, waiting: Waiting, error: Error) -> Outcome {
+        let Waiting { task, call, deadline, fuel, memory_bytes, .. } = waiting;
+        let mut outcome = self.skill.outcome_without_run(error);
+        if let Some(context) = call.into_context() {
+            outcome.receipt = Receipt {
+                ledger: context.ledger,
+                fuel,
+                memory_bytes,
+                wall: deadline.elapsed(),
+                limits: outcome.receipt.limits,
+            };
+            outcome.log = context.log;
+            if task.journalled {
+                outcome.journal = context.journal;
+            }
+        }
+        outcome
+    }
+}
+
+impl Future for Handling {
+    type Output = Outcome;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        loop {
+            let (next, ready) = match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Due(task) => (self.begin(task, context.waker()), true),
+                Stage::OnWorker { mut answer, _cancel } => match Pin::new(&mut answer).poll(context) {
+                    Poll::Pending => (Ok(Stage::OnWorker { answer, _cancel }), false),
+                    Poll::Ready(Ok(attempt)) => (self.after(attempt), true),
+                    // The sender goes without an answer only when its job was dropped with the workers.
+                    Poll::Ready(Err(_)) => {
+                        (Err(Box::new(self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into()))), true)
+                    }
+                },
+                Stage::Waiting(waiting) => {
+                    let next = self.wait(waiting, context);
+                    let waits = matches!(next, Ok(Stage::Waiting(_)));
+                    (next, !waits)
+                }
+                Stage::Over => panic!("an event's future was polled after it was ready"),
+            };
+            match next {
+                Err(outcome) => return Poll::Ready(*outcome),
+                Ok(stage) => self.stage = stage,
+            }
+            if !ready {
+                return Poll::Pending;
+            }
+        }
+    }
+}

@@ -1,0 +1,127 @@
+//! Events that wait, and what they wait for.
+
+use std::future::Future;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+
+use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, InMemory};
+use cis_wasm_runtime::{Compiler, Outcome, WasmInstance, WasmRuntime};
+
+use super::{Guest, module};
+
+/// An AI that answers when it is told to, with the prompt and how often it was asked.
+#[derive(Clone, Default)]
+pub struct LateAi(pub Arc<AiState>);
+
+#[derive(Default)]
+pub struct AiState {
+    pub asked: AtomicUsize,
+    pub given_up: AtomicUsize,
+    open: Mutex<(bool, Vec<Waker>)>,
+}
+
+impl LateAi {
+    pub fn answer_all(&self) {
+        let mut open = self.0.open.lock().unwrap();
+        open.0 = true;
+        std::mem::take(&mut open.1).into_iter().for_each(Waker::wake);
+    }
+}
+
+/// Counts a call that is dropped before its answer.
+struct GivenUp<'a>(&'a AiState, bool);
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        self.0.given_up.fetch_add(usize::from(!self.1), Ordering::SeqCst);
+    }
+}
+
+#[async_trait::async_trait]
+impl AiBackend for LateAi {
+    async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        self.0.asked.fetch_add(1, Ordering::SeqCst);
+        let mut waits = GivenUp(&self.0, false);
+        let mut first = true;
+        std::future::poll_fn(|context| {
+            let mut open = self.0.open.lock().unwrap();
+            // Never at once, so that every call is one that waits.
+            if open.0 && !std::mem::take(&mut first) {
+                return Poll::Ready(());
+            }
+            match open.0 {
+                true => context.waker().wake_by_ref(),
+                false => open.1.push(context.waker().clone()),
+            }
+            Poll::Pending
+        })
+        .await;
+        waits.1 = true;
+        Ok(AiReply { text: format!("to {}", request.prompt), prompt_tokens: 3, reply_tokens: 4 })
+    }
+}
+
+/// A skill that works a bit, logs, stores what it was sent, and asks the AI as often as the data is long, about the data.
+pub fn asking(work: u32, ai: &LateAi) -> Guest {
+    let guest = module(&format!(
+        r#"(module
+        (import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
+        (import "env" "host_memory_set" (func $set (param i32 i32 i32 i32) (result i32)))
+        (import "env" "host_log" (func $log (param i32 i32 i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "key")
+        (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+          (result i64) (local $left i32) (local $work i32) (local $reply i64)
+          (local.set $work (i32.const {work}))
+          (loop (br_if 0 (local.tee $work (i32.sub (local.get $work) (i32.const 1)))))
+          (local.set $left (local.get $len))
+          (loop
+            (call $log (i32.const 1) (local.get $data) (local.get $left))
+            (drop (call $set (i32.const 0) (i32.const 3) (local.get $data) (local.get $left)))
+            (local.set $reply (call $ask (local.get $data) (local.get $left)))
+            (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+          (local.get $reply)))"#
+    ));
+    guest.with(|spec| {
+        spec.scope.grants.ai = true;
+        spec.limits.deadline = Duration::from_secs(3600);
+        spec.host = Host::builder().memory(InMemory::new()).ai(ai.clone()).build();
+    })
+}
+
+pub fn load(guest: &Guest, compiler: Compiler) -> WasmInstance {
+    WasmRuntime::builder().compiler(compiler).workers(2).build().unwrap().load(&guest.wasm, guest.spec.clone()).unwrap()
+}
+
+/// Polls futures whenever one of them was woken, until all are done.
+struct Executor {
+    thread: std::thread::Thread,
+}
+
+impl Wake for Executor {
+    fn wake(self: Arc<Self>) {
+        self.thread.unpark();
+    }
+}
+
+pub fn all<F: Future<Output = Outcome>>(events: Vec<F>, mut between: impl FnMut(usize)) -> Vec<Outcome> {
+    let waker = Waker::from(Arc::new(Executor { thread: std::thread::current() }));
+    let mut events: Vec<_> = events.into_iter().map(|event| Some(Box::pin(event))).collect();
+    let mut outcomes: Vec<Option<Outcome>> = events.iter().map(|_| None).collect();
+    for round in 0.. {
+        for (event, outcome) in events.iter_mut().zip(&mut outcomes) {
+            if let Some(future) = event
+                && let Poll::Ready(ready) = future.as_mut().poll(&mut Context::from_waker(&waker))
+            {
+                (*event, *outcome) = (None, Some(ready));
+            }
+        }
+        if outcomes.iter().all(Option::is_some) {
+            break;
+        }
+        between(round);
+        std::thread::park_timeout(Duration::from_millis(50));
+    }
+    outcomes.into_iter().flatten().collect()
+}

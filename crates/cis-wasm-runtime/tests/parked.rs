@@ -1,0 +1,125 @@
+//! Events that wait take no thread and no instance, and are none the worse for it.
+
+mod common;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Waker};
+use std::thread;
+use std::time::Duration;
+
+use bytes::Bytes;
+use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, Journal, Resource};
+use cis_wasm_runtime::{Compiler, Outcome, WasmInstance};
+use common::waiting::{LateAi, all, asking, load};
+
+#[test]
+fn an_event_that_was_put_down_is_none_the_worse() {
+    for compiler in Compiler::ALL {
+        for work in [1, 200_000] {
+            let ai = LateAi::default();
+            ai.answer_all();
+            let skill = load(&asking(work, &ai), *compiler);
+            let held = skill.run_with("go", b"twenty calls in a row", Journal::record());
+            let asked = ai.0.asked.load(Ordering::SeqCst);
+            assert_eq!(asked, 21);
+            let event = skill.handle_with("go", Bytes::from("twenty calls in a row"), Journal::record());
+            let parked = all(vec![event], |_| {}).remove(0);
+            assert_eq!(ai.0.asked.load(Ordering::SeqCst), 2 * asked);
+            assert_eq!(parked.result.unwrap(), held.result.unwrap());
+            assert_eq!(parked.log, held.log);
+            assert_eq!(parked.receipt.ledger, held.receipt.ledger);
+            assert_eq!(
+                (parked.receipt.fuel, parked.receipt.memory_bytes),
+                (held.receipt.fuel, held.receipt.memory_bytes)
+            );
+            assert_eq!(parked.journal.entries(), held.journal.entries());
+        }
+    }
+}
+
+#[test]
+fn a_journal_that_nobody_asked_for_is_not_in_the_outcome() {
+    let ai = LateAi::default();
+    ai.answer_all();
+    let outcome =
+        all(vec![load(&asking(1, &ai), Compiler::Cranelift).handle("go", Bytes::from("ab"))], |_| {}).remove(0);
+    assert!(outcome.result.is_ok() && outcome.journal.is_off());
+}
+
+#[test]
+fn the_deadline_passes_while_an_event_is_down() {
+    for compiler in Compiler::ALL {
+        for work in [1, 200_000] {
+            let ai = LateAi::default();
+            let guest = asking(work, &ai).with(|spec| spec.limits.deadline = Duration::from_millis(300));
+            let skill = load(&guest, *compiler);
+            let outcome = all(vec![skill.handle("go", Bytes::from("abc"))], |_| {}).remove(0);
+            let error = outcome.result.unwrap_err();
+            assert_eq!(error.code(), "deadline_exceeded");
+            assert!(error.to_string().contains("host_ai_chat"), "{error}");
+            assert_eq!(outcome.log.len(), 1);
+            assert_eq!(outcome.receipt.ledger.used().of(Resource::AiCalls), 1);
+            assert!(outcome.receipt.fuel > u64::from(work) && outcome.receipt.wall >= Duration::from_millis(300));
+            assert_eq!(ai.0.given_up.load(Ordering::SeqCst), 1, "the call is given up");
+        }
+    }
+}
+
+#[test]
+fn giving_an_event_up_gives_its_call_up() {
+    for compiler in Compiler::ALL {
+        let ai = LateAi::default();
+        let skill = load(&asking(1, &ai), *compiler);
+        let mut event: Pin<Box<dyn Future<Output = Outcome>>> = Box::pin(skill.handle("go", Bytes::from("abc")));
+        while ai.0.asked.load(Ordering::SeqCst) == 0 {
+            assert!(event.as_mut().poll(&mut Context::from_waker(Waker::noop())).is_pending());
+        }
+        drop(event);
+        // At once, unless a worker has it, which gives it up when it comes to that.
+        while ai.0.given_up.load(Ordering::SeqCst) == 0 {
+            thread::yield_now();
+        }
+    }
+}
+
+#[test]
+fn a_budget_that_ends_while_an_event_is_down_ends_it() {
+    for compiler in Compiler::ALL {
+        let ai = LateAi::default();
+        ai.answer_all();
+        let guest = asking(1, &ai);
+        let guest = guest.with(|spec| spec.scope.budget = spec.scope.budget.with(Resource::AiCalls, 2));
+        let skill = load(&guest, *compiler);
+        let held = skill.run("go", b"abc");
+        let parked = all(vec![skill.handle("go", Bytes::from("abc"))], |_| {}).remove(0);
+        assert_eq!(parked.result.unwrap_err().code(), "out_of_ai_calls");
+        assert_eq!(held.result.unwrap_err().code(), "out_of_ai_calls");
+        assert_eq!((parked.receipt.ledger, parked.receipt.fuel), (held.receipt.ledger, held.receipt.fuel));
+    }
+}
+
+#[test]
+fn a_backend_may_wait_for_another_skills_event() {
+    struct Asks(WasmInstance);
+
+    #[async_trait::async_trait]
+    impl AiBackend for Asks {
+        async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+            let outcome = self.0.handle("go", Bytes::from(request.prompt)).await;
+            let text = String::from_utf8(outcome.result.unwrap().to_vec()).unwrap();
+            Ok(AiReply { text, prompt_tokens: 1, reply_tokens: 1 })
+        }
+    }
+
+    for compiler in Compiler::ALL {
+        let ai = LateAi::default();
+        ai.answer_all();
+        let inner = load(&asking(1, &ai), *compiler);
+        let guest = asking(1, &ai);
+        let outer = load(&guest.with(|spec| spec.host = Host::builder().ai(Asks(inner)).build()), *compiler);
+        let outcome = all(vec![outer.handle("go", Bytes::from("abc"))], |_| {}).remove(0);
+        assert_eq!(outcome.result.unwrap(), "to a");
+    }
+}
