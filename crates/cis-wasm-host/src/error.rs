@@ -67,6 +67,16 @@ pub enum HostError {
         /// The import.
         call: &'static str,
     },
+    /// The store of a durable event did not keep a call. Nothing that depends on it was done.
+    #[error(
+        "the event's store did not keep {call}: {why}; the event is unfinished, and can be resumed when the store works"
+    )]
+    NotStored {
+        /// The import.
+        call: &'static str,
+        /// What the store said. Holds no secret.
+        why: String,
+    },
 }
 
 impl HostError {
@@ -74,6 +84,7 @@ impl HostError {
     pub fn fault(&self) -> Fault {
         match self {
             HostError::BudgetExhausted { .. } => Fault::Guest,
+            HostError::NotStored { .. } => Fault::Backend,
             HostError::Diverged { .. } | HostError::NotJournalled { .. } => Fault::Bug,
         }
     }

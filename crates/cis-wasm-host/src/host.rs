@@ -11,11 +11,12 @@ use bytes::Bytes;
 use cis_wasm_abi::{Keys, Level, SHARED_KEY_MARK, Status, ceilings, key_entry_len, write_key_entry};
 use url::Url;
 
+use crate::durable::SharedStore;
 use crate::unwired::{Limit, unwired};
 use crate::{
-    Access, AiBackend, AiReply, AiRequest, Answer, BackendError, BackendErrorKind, Charge, Grants, HostCall, HostError,
-    HostReply, HttpBackend, HttpRequest, HttpResponse, Journal, JournalEntry, Ledger, MemoryBackend, Namespace,
-    Resource, Secrets, SkillName, SkillScope,
+    Access, AiBackend, AiReply, AiRequest, Answer, BackendError, BackendErrorKind, Changed, Charge, Grants, HostCall,
+    HostError, HostReply, HttpBackend, HttpRequest, HttpResponse, Journal, JournalEntry, JournalStore, Ledger,
+    MemoryBackend, MemoryChange, Namespace, Resource, Secrets, SkillName, SkillScope,
 };
 
 /// A host: the backends that skills reach. Cheap to clone; clones are the same host.
@@ -27,6 +28,7 @@ pub struct Host {
 #[derive(Default)]
 struct Backends {
     memory: Option<Box<dyn MemoryBackend>>,
+    events: Option<SharedStore>,
     ai: Option<Box<dyn AiBackend>>,
     http: Option<Box<dyn HttpBackend>>,
     secrets: Arc<Secrets>,
@@ -43,6 +45,14 @@ impl HostBuilder {
     #[must_use]
     pub fn memory(mut self, backend: impl MemoryBackend) -> Self {
         self.backends.memory = Some(Box::new(backend));
+        self
+    }
+
+    /// Where skills keep their memory, and the host its durable events: one store for both, so that what an event did to
+    /// memory and that it did so are written in one step. It takes the place of a [`memory`](Self::memory).
+    #[must_use]
+    pub fn durable(mut self, store: Arc<dyn JournalStore>) -> Self {
+        self.backends.events = Some(store);
         self
     }
 
@@ -68,7 +78,10 @@ impl HostBuilder {
     }
 
     /// The host.
-    pub fn build(self) -> Host {
+    pub fn build(mut self) -> Host {
+        if let Some(store) = &self.backends.events {
+            self.backends.memory = Some(Box::new(store.clone()));
+        }
         Host { inner: Arc::new(self.backends) }
     }
 }
@@ -242,6 +255,11 @@ impl Host {
         &self.inner.secrets
     }
 
+    /// Where durable events are kept, if that was given.
+    pub fn events(&self) -> Option<&Arc<dyn JournalStore>> {
+        self.inner.events.as_ref()
+    }
+
     /// Answers one call of a skill.
     ///
     /// Failures that the guest may handle are statuses in the reply, and stand in
@@ -275,8 +293,69 @@ impl Host {
             }
             Err(Ended::Fatal(error)) => return Err(error),
         };
+        let asks = matches!(asked.call, HostCall::AiChat { .. } | HostCall::HttpPost { .. });
         asked.keep(|| answer.clone());
+        if asks {
+            // Before the guest sees it, so that it is never asked for again.
+            self.store(asked.context, name).await?;
+        }
         asked.context.end(name, answer)
+    }
+
+    /// Has a durable event's store keep what it does not have of its journal.
+    async fn store(&self, context: &mut CallContext, call: &'static str) -> Result<(), HostError> {
+        let Some((event, piece)) = context.journal.unstored() else { return Ok(()) };
+        guarded(event.store().append(piece)).await.map_err(|error| self.not_stored(call, &error))?;
+        context.journal.stored(false);
+        Ok(())
+    }
+
+    /// To be called before anything is asked of the outside: what the question depends on must not be another after a
+    /// crash.
+    async fn before_asking(&self, context: &mut CallContext, call: &'static str) -> Result<(), HostError> {
+        if context.journal.is_determined() { Ok(()) } else { self.store(context, call).await }
+    }
+
+    fn not_stored(&self, call: &'static str, error: &BackendError) -> HostError {
+        HostError::NotStored { call, why: self.inner.secrets.scrub(error.message()).into_owned() }
+    }
+
+    /// Changes memory: for a durable event in one step with the journal's entry of the call.
+    async fn change(
+        &self,
+        context: &mut CallContext,
+        call: &HostCall,
+        change: MemoryChange,
+        charge: Charge,
+    ) -> Result<bool, Ended> {
+        let Some((event, piece)) = context.journal.unstored() else {
+            let memory = self.memory()?;
+            return Ok(match change {
+                MemoryChange::Delete { namespace, key } => guarded(memory.delete(&namespace, &key)).await?,
+                MemoryChange::Set { namespace, key, value, quota } => {
+                    guarded(memory.set(&namespace, &key, value, quota)).await?;
+                    true
+                }
+            });
+        };
+        let (name, call, secrets) = (call.name(), call.clone(), self.inner.secrets.clone());
+        let deletes = matches!(change, MemoryChange::Delete { .. });
+        // The same answer as the one that the event's own journal gets.
+        let entry = move |changed: &Changed| {
+            let answer = match changed {
+                Ok(false) if deletes => Answer::Replied(HostReply::Status(Status::NotFound)),
+                Ok(_) => Answer::Replied(HostReply::OK),
+                Err(error) => {
+                    let message = secrets.scrub(error.message()).into_owned();
+                    Answer::Refused { status: error.kind().status(), message }
+                }
+            };
+            JournalEntry { call, answer, charge }
+        };
+        let changed = guarded(event.store().change(piece, change, Box::new(entry))).await;
+        let changed = changed.map_err(|error| self.not_stored(name, &error))?;
+        context.journal.stored(true);
+        Ok(changed?)
     }
 
     /// Does what a call with a kept answer did to its event, all but asking a backend.
@@ -321,10 +400,10 @@ impl Host {
             HostCall::ConfigGet { key } => config_get(context, key),
             HostCall::HttpPost { url, body } => self.http_post(context, url, body).await,
             HostCall::Log { level, message } => self.log(context, *level, message),
-            HostCall::MemoryDelete { key } => self.memory_delete(context, key).await,
+            HostCall::MemoryDelete { key } => self.memory_delete(context, call, key).await,
             HostCall::MemoryGet { key } => self.memory_get(context, key).await,
             HostCall::MemoryList { prefix } => self.memory_list(context, prefix).await,
-            HostCall::MemorySet { key, value } => self.memory_set(context, key, value).await,
+            HostCall::MemorySet { key, value } => self.memory_set(context, call, key, value).await,
             HostCall::SetError { message } => {
                 context.error_text = Some(self.error_text(message));
                 Ok(HostReply::OK)
@@ -341,20 +420,23 @@ impl Host {
         })
     }
 
-    async fn memory_set(&self, context: &mut CallContext, key: &str, value: &Bytes) -> Answered {
-        const CALL: &str = "host_memory_set";
+    async fn memory_set(&self, context: &mut CallContext, call: &HostCall, key: &str, value: &Bytes) -> Answered {
         let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
         let value = within(value, ceilings::VALUE, "the value")?.clone();
-        context.ledger.take(CALL, Resource::MemoryWrites, 1)?;
-        context.ledger.take(CALL, Resource::MemoryWriteBytes, (place.key.len() + value.len()) as u64)?;
-        guarded(self.memory()?.set(&place.namespace, place.key, value, context.scope.quota)).await?;
+        let bytes = (place.key.len() + value.len()) as u64;
+        context.ledger.take(call.name(), Resource::MemoryWrites, 1)?;
+        context.ledger.take(call.name(), Resource::MemoryWriteBytes, bytes)?;
+        let (namespace, key, quota) = (place.namespace, place.key.to_owned(), context.scope.quota);
+        let change = MemoryChange::Set { namespace, key, value, quota };
+        self.change(context, call, change, Charge { count: 1, amount: bytes }).await?;
         Ok(HostReply::OK)
     }
 
-    async fn memory_delete(&self, context: &mut CallContext, key: &str) -> Answered {
+    async fn memory_delete(&self, context: &mut CallContext, call: &HostCall, key: &str) -> Answered {
         let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
-        context.ledger.take("host_memory_delete", Resource::MemoryWrites, 1)?;
-        let deleted = guarded(self.memory()?.delete(&place.namespace, place.key)).await?;
+        context.ledger.take(call.name(), Resource::MemoryWrites, 1)?;
+        let change = MemoryChange::Delete { namespace: place.namespace, key: place.key.to_owned() };
+        let deleted = self.change(context, call, change, Charge { count: 1, amount: 0 }).await?;
         Ok(HostReply::Status(if deleted { Status::Ok } else { Status::NotFound }))
     }
 
@@ -391,8 +473,10 @@ impl Host {
         context.ledger.take(CALL, Resource::AiTokens, left)?;
         let taken = prompt_tokens + 1 + left;
         let max_reply_tokens = u32::try_from(left + 1).unwrap_or(u32::MAX);
-        let reply: Result<AiReply, _> =
-            guarded(ai.chat(AiRequest { prompt: prompt.to_owned(), max_reply_tokens })).await;
+        self.before_asking(context, CALL).await?;
+        let idempotency_key = context.journal.idempotency_key();
+        let request = AiRequest { prompt: prompt.to_owned(), max_reply_tokens, idempotency_key };
+        let reply: Result<AiReply, _> = guarded(ai.chat(request)).await;
         let real = match &reply {
             Ok(reply) => reply.prompt_tokens.saturating_add(reply.reply_tokens),
             // Nobody knows what a failed call cost: the prompt was probably read.
@@ -425,11 +509,13 @@ impl Host {
         let max_requests = 1 + context.ledger.left(Resource::HttpRequests);
         let left = context.ledger.left(Resource::HttpBytes);
         let max_response_bytes = ceilings::REPLY.min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.before_asking(context, CALL).await?;
         let request = HttpRequest {
             url,
             body,
             max_response_bytes,
             max_requests,
+            idempotency_key: context.journal.idempotency_key(),
             grants: context.grants.clone(),
             secrets: self.inner.secrets.clone(),
             spent: Arc::default(),

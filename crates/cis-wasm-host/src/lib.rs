@@ -39,6 +39,7 @@
 
 mod backend;
 mod call;
+mod durable;
 #[cfg(feature = "http")]
 mod egress;
 mod error;
@@ -63,14 +64,17 @@ pub use backend::{
     MemoryBackend, Namespace, Quota,
 };
 pub use call::{HostCall, HostReply};
+pub use durable::{
+    Changed, DeadLetter, EntryOf, EventEnd, EventId, EventToKeep, JournalPiece, JournalStore, KeptEvent, MemoryChange,
+};
 #[cfg(feature = "http")]
 pub use egress::{AddressClass, EgressClient, EgressPolicy, EgressPolicyError, Resolver, SystemResolver};
 pub use error::{Fault, HostError};
 pub use grant::{Access, Grants, HostPattern, HttpGrant, HttpRule, HttpRuleError, SecretGrant};
 pub use host::{CallContext, CallFailure, Host, HostBuilder, LogLine};
 pub use journal::{
-    Answer, CallTrace, Charge, JOURNAL_VERSION, Journal, JournalEntry, JournalError, Rest, Trace, decode_journal,
-    encode_journal,
+    Answer, CallTrace, Charge, DurableEvent, JOURNAL_VERSION, Journal, JournalEntry, JournalError, Rest, Trace,
+    decode_journal, encode_journal,
 };
 pub use ledger::{Amounts, Ledger, Resource};
 #[cfg(feature = "openai")]

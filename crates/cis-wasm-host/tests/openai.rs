@@ -28,7 +28,7 @@ fn config(server: &Server) -> OpenAiConfig {
 
 fn ask(config: OpenAiConfig) -> Result<AiReply, BackendError> {
     let ai = OpenAi::new(config).unwrap();
-    let answer = block_on(ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 50 }));
+    let answer = block_on(ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 50, idempotency_key: None }));
     silent(&format!("{ai:?} {answer:?}"));
     answer
 }
@@ -353,7 +353,7 @@ fn giving_up_a_question_closes_its_connection() {
         Ok(())
     });
     let ai = OpenAi::new(config(&server)).unwrap();
-    let mut question = ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 1 });
+    let mut question = ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 1, idempotency_key: None });
     let mut context = std::task::Context::from_waker(std::task::Waker::noop());
     assert!(question.as_mut().poll(&mut context).is_pending());
     waiting.recv_timeout(Duration::from_secs(60)).expect("the request arrives while nobody polls");
@@ -367,7 +367,7 @@ fn a_backend_works_inside_another_runtime_and_goes_without_waiting() {
     let ai = Arc::new(OpenAi::new(config(&server)).unwrap());
     let tokio = tokio::runtime::Builder::new_current_thread().build().unwrap();
     let reply = tokio.block_on(async move {
-        let reply = ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 1 }).await;
+        let reply = ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 1, idempotency_key: None }).await;
         drop(ai);
         reply
     });

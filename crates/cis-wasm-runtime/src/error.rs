@@ -210,6 +210,7 @@ impl Error {
             ErrorKind::Host(HostError::BudgetExhausted { resource, .. }) => out_of(*resource),
             ErrorKind::Host(HostError::Diverged { .. }) => "diverged",
             ErrorKind::Host(HostError::NotJournalled { .. }) => "not_journalled",
+            ErrorKind::Host(HostError::NotStored { .. }) => "not_stored",
             ErrorKind::InitFailed { cause: Some(failure), .. }
             | ErrorKind::SkillFailed { cause: Some(failure), .. } => failure.status.name(),
             ErrorKind::InitFailed { .. } => "init_failed",

@@ -13,6 +13,9 @@ pub struct AiRequest {
     pub prompt: String,
     /// The most tokens the reply may take: what is left of the event's budget.
     pub max_reply_tokens: u32,
+    /// For a durable event: a text that is this question's alone, and the same when it is asked again because the process
+    /// ended before the answer was kept. Printable ASCII.
+    pub idempotency_key: Option<String>,
 }
 
 /// One answer.

@@ -25,6 +25,9 @@ pub struct HttpRequest {
     pub max_response_bytes: usize,
     /// The most requests this call may make, each hop of a redirect among them. At least 1.
     pub max_requests: u64,
+    /// For a durable event: a text that is this request's alone, and the same when it is sent again because the process
+    /// ended before the response was kept. Printable ASCII; goes into the header `Idempotency-Key`.
+    pub idempotency_key: Option<String>,
     pub(crate) grants: Arc<Grants>,
     pub(crate) secrets: Arc<Secrets>,
     pub(crate) spent: Arc<Spent>,
@@ -51,7 +54,16 @@ impl HttpRequest {
     /// A request outside of any skill, for testing a backend.
     pub fn new(url: Url, body: Bytes, grants: Arc<Grants>, secrets: Arc<Secrets>) -> Self {
         let max_response_bytes = cis_wasm_abi::ceilings::REPLY;
-        HttpRequest { url, body, max_response_bytes, max_requests: 8, grants, secrets, spent: Arc::default() }
+        HttpRequest {
+            url,
+            body,
+            max_response_bytes,
+            max_requests: 8,
+            idempotency_key: None,
+            grants,
+            secrets,
+            spent: Arc::default(),
+        }
     }
 
     /// Whether the skill may send a request to this URL.

@@ -187,6 +187,11 @@ async fn send(client: &Client, request: &HttpRequest, hop: &Hop) -> Result<Respo
         let (name, value) = secret_header(name, &value)?;
         headers.insert(name, value);
     }
+    if let Some(key) = request.idempotency_key.as_deref().filter(|_| hop.body.is_some()) {
+        let value = HeaderValue::from_str(key)
+            .map_err(|_| fail(BackendErrorKind::InvalidRequest, "the idempotency key is not printable ASCII"))?;
+        headers.insert(HeaderName::from_static("idempotency-key"), value);
+    }
     let sending = match &hop.body {
         None => client.request(Method::GET, hop.url.clone()),
         Some(body) => {

@@ -9,6 +9,7 @@
 
 mod bytes;
 mod difference;
+mod durable;
 mod entry;
 mod format;
 mod trace;
@@ -17,10 +18,12 @@ mod what_if;
 use std::sync::Arc;
 use std::time::Instant;
 
+pub use durable::DurableEvent;
 pub use entry::{Answer, Charge, JournalEntry};
 pub use format::{JOURNAL_VERSION, JournalError, decode_journal, encode_journal};
 pub use trace::{CallTrace, Rest, Trace};
 
+use self::durable::Durable;
 use self::what_if::WhatIf;
 use crate::{HostCall, HostError, Secrets};
 
@@ -56,6 +59,8 @@ pub struct Journal {
     /// Index of the entry that answers the next call. Calls are live once it has come to the end.
     next: usize,
     trace: Option<Box<Trace>>,
+    /// Where it is kept, if it is to survive the process.
+    durable: Option<Box<Durable>>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -71,11 +76,11 @@ enum Kept {
 
 impl Journal {
     /// Nothing is kept, and every call is live.
-    pub const OFF: Journal = Journal { kept: Kept::Nothing, next: 0, trace: None };
+    pub const OFF: Journal = Journal { kept: Kept::Nothing, next: 0, trace: None, durable: None };
 
     /// Every call is live, and kept with its answer.
     pub const fn record() -> Self {
-        Journal { kept: Kept::Growing(Vec::new()), next: 0, trace: None }
+        Journal { kept: Kept::Growing(Vec::new()), next: 0, trace: None, durable: None }
     }
 
     /// The first calls are answered from the entries, in order. What comes after them is live, and kept behind them.
@@ -83,13 +88,13 @@ impl Journal {
     /// A last call that was not answered is asked again.
     pub fn resume(mut entries: Vec<JournalEntry>) -> Self {
         while entries.pop_if(|last| last.answer == Answer::Unanswered).is_some() {}
-        Journal { kept: Kept::Growing(entries), next: 0, trace: None }
+        Journal { kept: Kept::Growing(entries), next: 0, trace: None, durable: None }
     }
 
     /// Every call is answered from the entries, in order. A call beyond them ends the event with
     /// [`HostError::NotJournalled`].
     pub fn replay(entries: impl Into<Arc<[JournalEntry]>>) -> Self {
-        Journal { kept: Kept::Fixed(entries.into()), next: 0, trace: None }
+        Journal { kept: Kept::Fixed(entries.into()), next: 0, trace: None, durable: None }
     }
 
     /// For a journal in which answers were changed: a run is answered for as long as there is an answer to what it asks.
@@ -99,7 +104,7 @@ impl Journal {
     /// first. Any other call that is not the journalled one ends the event with [`HostError::Diverged`].
     pub fn what_if(entries: impl Into<Arc<[JournalEntry]>>) -> Self {
         let what_if = WhatIf { entries: entries.into(), differences: Vec::new() };
-        Journal { kept: Kept::WhatIf(Box::new(what_if)), next: 0, trace: None }
+        Journal { kept: Kept::WhatIf(Box::new(what_if)), next: 0, trace: None, durable: None }
     }
 
     /// The same journal, which also keeps when calls are made and answered. The time begins now.
@@ -113,13 +118,13 @@ impl Journal {
     /// new: what the entries cost is charged again as they answer.
     #[must_use]
     pub fn again(self) -> Self {
-        let Journal { kept, mut trace, .. } = self;
+        let Journal { kept, mut trace, durable, .. } = self;
         if let Some(trace) = &mut trace {
             trace.resumed();
         }
         match kept {
-            Kept::Growing(entries) => Journal { trace, ..Journal::resume(entries) },
-            kept => Journal { kept, next: 0, trace },
+            Kept::Growing(entries) => Journal { trace, durable, ..Journal::resume(entries) },
+            kept => Journal { kept, next: 0, trace, durable },
         }
     }
 
@@ -239,6 +244,9 @@ impl Journal {
         let Kept::Growing(entries) = &mut self.kept else { return };
         let (index, answered) = (entries.len(), entry.answer != Answer::Unanswered);
         entries.push(entry);
+        if let Some(durable) = &mut self.durable {
+            durable.kept(index + 1);
+        }
         if answered {
             self.passed(index);
         }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_openai::Client;
+use async_openai::traits::RequestOptionsBuilder;
 use async_trait::async_trait;
 use serde::Deserialize;
 use serde_json::{Value, json};
@@ -124,9 +125,12 @@ impl AiBackend for OpenAi {
             "stream": false,
             limit: request.max_reply_tokens.min(self.config.max_reply_tokens),
         });
-        let (client, timeout) = (self.client.clone(), self.config.timeout);
+        let (client, timeout, prompt_bytes) = (self.client.clone(), self.config.timeout, request.prompt.len());
         let answer = self.thread.run(async move {
-            let chat = client.chat();
+            let chat = match request.idempotency_key {
+                None => client.chat(),
+                Some(key) => client.chat().header("idempotency-key", key).map_err(unwrap)?,
+            };
             // The reply is read loosely: endpoints differ in everything but the text and the usage.
             let asking = chat.create_byot::<Value, Value>(body);
             match tokio::time::timeout(timeout, asking).await {
@@ -134,7 +138,7 @@ impl AiBackend for OpenAi {
                 Err(_) => Err(fail(BackendErrorKind::TimedOut, format!("the AI has not answered within {timeout:?}"))),
             }
         });
-        reply(answer.await?, request.prompt.len())
+        reply(answer.await?, prompt_bytes)
     }
 }
 
