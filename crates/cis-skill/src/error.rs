@@ -132,6 +132,17 @@ pub enum ErrorKind {
         /// The state it is in.
         state: SkillState,
     },
+    /// An event of this skill, or in this host, cannot be durable. It was not accepted.
+    NotDurable {
+        /// Why not, and what would help.
+        why: &'static str,
+    },
+    /// The store of durable events could not be read or written. An event that it was to accept did not run; one that it
+    /// has is unfinished.
+    NotKept {
+        /// What the store said.
+        why: String,
+    },
     /// Only a skill that was loaded from wasm can be reloaded.
     NotWasm {
         /// The skill.
@@ -207,6 +218,8 @@ impl Error {
             ErrorKind::ManifestMismatch { .. } => "manifest_mismatch",
             ErrorKind::NameTaken { .. } => "name_taken",
             ErrorKind::NotActive { .. } => "not_active",
+            ErrorKind::NotDurable { .. } => "not_durable",
+            ErrorKind::NotKept { .. } => "not_kept",
             ErrorKind::NotWasm { .. } => "not_wasm",
             ErrorKind::QueueFull { .. } => "queue_full",
             ErrorKind::Runtime(error) => error.code(),
@@ -230,6 +243,7 @@ impl Error {
                 Status::NotConfigured => Fault::Caller,
                 _ => Fault::Guest,
             },
+            ErrorKind::NotKept { .. } => Fault::Backend,
             ErrorKind::Internal { .. } => Fault::Bug,
             ErrorKind::Runtime(error) => error.fault(),
             ErrorKind::BadConfig { .. }
@@ -244,6 +258,7 @@ impl Error {
             | ErrorKind::ManifestMismatch { .. }
             | ErrorKind::NameTaken { .. }
             | ErrorKind::NotActive { .. }
+            | ErrorKind::NotDurable { .. }
             | ErrorKind::NotWasm { .. }
             | ErrorKind::QueueFull { .. }
             | ErrorKind::ShutDown
@@ -348,6 +363,8 @@ impl fmt::Display for ErrorKind {
                 write!(f, "`{skill}` is {state} and takes no events")?;
                 f.write_str(if *state == SkillState::Inactive { "; activate it first" } else { "" })
             }
+            ErrorKind::NotDurable { why } => write!(f, "the event cannot be durable: {why}"),
+            ErrorKind::NotKept { why } => write!(f, "the store of durable events: {why}"),
             ErrorKind::NotWasm { skill } => {
                 write!(f, "`{skill}` is a native skill; unload it and register its new version instead")
             }

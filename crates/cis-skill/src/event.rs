@@ -1,7 +1,10 @@
 //! What a skill is sent.
 
+use std::sync::{Arc, Mutex};
+
 use bytes::Bytes;
 use cis_wasm_abi::{EVENT_INIT, EVENT_MEMORY_CHANGE, EVENT_TICK};
+use cis_wasm_host::Journal;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::json;
@@ -27,7 +30,11 @@ pub struct Event {
     event_type: String,
     data: Bytes,
     recorder: Option<Recorder>,
+    journal: Option<JournalCell>,
 }
+
+/// The journal of a durable event: in it before the event runs, and again when it has ended.
+pub(crate) type JournalCell = Arc<Mutex<Option<Journal>>>;
 
 /// Two events are equal when they say the same, whoever records them.
 impl PartialEq for Event {
@@ -51,7 +58,7 @@ impl Event {
     /// An event of any type with any bytes. A skill refuses a type above [`EVENT_TYPE`](cis_wasm_abi::ceilings::EVENT_TYPE)
     /// bytes and data above [`EVENT_DATA`](cis_wasm_abi::ceilings::EVENT_DATA) bytes.
     pub fn new(event_type: impl Into<String>, data: impl Into<Bytes>) -> Self {
-        Event { event_type: event_type.into(), data: data.into(), recorder: None }
+        Event { event_type: event_type.into(), data: data.into(), recorder: None, journal: None }
     }
 
     /// An event of any type with a value as JSON.
@@ -109,8 +116,19 @@ impl Event {
         self.recorder.as_ref()
     }
 
+    /// The same event, run with a journal that its store keeps.
+    pub(crate) fn journalled(mut self, journal: &JournalCell) -> Self {
+        self.journal = Some(journal.clone());
+        self
+    }
+
+    pub(crate) fn journal(&self) -> Option<&JournalCell> {
+        self.journal.as_ref()
+    }
+
     pub(crate) fn unrecorded(mut self) -> Self {
         self.recorder = None;
+        self.journal = None;
         self
     }
 

@@ -59,9 +59,10 @@ pub use cis_wasm_abi::{Level, Status};
 #[cfg(feature = "redb")]
 pub use cis_wasm_host::RedbMemory;
 pub use cis_wasm_host::{
-    Access, AiBackend, AiReply, AiRequest, Amounts, BackendError, BackendErrorKind, Fault, Grants, Host, HostBuilder,
-    HttpBackend, HttpGrant, HttpRequest, HttpResponse, HttpRule, InMemory, Ledger, LogLine, MemoryBackend, Namespace,
-    Quota, Resource, SecretGrant, Secrets, SkillName, SkillNameError, SkillScope,
+    Access, AiBackend, AiReply, AiRequest, Amounts, BackendError, BackendErrorKind, DeadLetter, EventEnd, EventId,
+    Fault, Grants, Host, HostBuilder, HttpBackend, HttpGrant, HttpRequest, HttpResponse, HttpRule, InMemory,
+    JournalStore, Ledger, LogLine, MemoryBackend, Namespace, Quota, Resource, SecretGrant, Secrets, SkillName,
+    SkillNameError, SkillScope,
 };
 #[cfg(feature = "http")]
 pub use cis_wasm_host::{EgressClient, EgressPolicy, EgressPolicyError};
@@ -71,8 +72,8 @@ pub use context::SkillContext;
 pub use error::{Error, ErrorKind, Result};
 pub use event::{Change, Event};
 pub use manager::{
-    EventCounts, FailurePolicy, ManagerBuilder, MemoryOnly, RegisterOptions, Services, SkillHealth, SkillInfo,
-    SkillManager, SkillState, Transition, WholeHost,
+    DurableHandle, EventCounts, FailurePolicy, ManagerBuilder, MemoryOnly, Recovered, RegisterOptions, Services,
+    SkillHealth, SkillInfo, SkillManager, SkillState, Transition, WholeHost,
 };
 pub use manifest::{ConfigSchema, Manifest, ManifestError, Setting, SettingType, SkillLimits};
 pub use options::LoadOptions;

@@ -65,6 +65,7 @@ mod program;
 mod reset;
 mod run;
 mod runtime;
+mod spawn;
 mod tier;
 mod trap;
 mod tunables;

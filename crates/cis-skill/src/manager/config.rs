@@ -73,6 +73,8 @@ pub(super) struct Rules {
     /// How many events a paused skill queues.
     pub(super) queue_bound: usize,
     pub(super) failures: FailurePolicy,
+    /// How often a durable event may fail.
+    pub(super) durable_attempts: u32,
 }
 
 impl Default for ManagerBuilder {
@@ -81,7 +83,7 @@ impl Default for ManagerBuilder {
             host: Host::default(),
             runtime: None,
             ceiling: SkillLimits::UNLIMITED,
-            rules: Rules { queue_bound: DEFAULT_QUEUE_BOUND, failures: FailurePolicy::default() },
+            rules: Rules { queue_bound: DEFAULT_QUEUE_BOUND, failures: FailurePolicy::default(), durable_attempts: 3 },
         }
     }
 }
@@ -127,6 +129,12 @@ impl ManagerBuilder {
     /// doubling up to 5 minutes.
     pub fn failure_policy(mut self, policy: FailurePolicy) -> Self {
         self.rules.failures = policy;
+        self
+    }
+
+    /// After how many failures a durable event becomes a dead letter. 3 by default; at least 1.
+    pub fn durable_attempts(mut self, attempts: u32) -> Self {
+        self.rules.durable_attempts = attempts.max(1);
         self
     }
 

@@ -11,6 +11,7 @@ use futures_channel::oneshot;
 use futures_util::FutureExt;
 
 use super::detached::detach;
+use super::durable::native;
 use super::health::Trial;
 use super::slot::Slot;
 use crate::recording::recorder::cannot;
@@ -178,6 +179,9 @@ impl Flight {
     }
 
     async fn run_native(&self, event: Event) -> Result<Response> {
+        if event.journal().is_some() {
+            return Err(native());
+        }
         if let Some(recorder) = event.recorder() {
             recorder.add(Err(cannot(
                 "the skill is native; only what a wasm skill asks and is answered is all that it sees",

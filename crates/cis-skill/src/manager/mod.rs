@@ -2,6 +2,7 @@
 
 mod config;
 mod detached;
+mod durable;
 mod flight;
 mod health;
 mod info;
@@ -20,6 +21,7 @@ use cis_wasm_runtime::WasmRuntime;
 use futures_util::FutureExt;
 
 pub use config::{ManagerBuilder, MemoryOnly, RegisterOptions, Services, WholeHost};
+pub use durable::{DurableHandle, Recovered};
 pub use health::{FailurePolicy, SkillHealth};
 pub use info::{EventCounts, SkillInfo};
 pub use lifecycle::{SkillState, Transition};
@@ -28,6 +30,7 @@ use crate::manifest::SkillLimits;
 use crate::wasm::WasmSkill;
 use crate::{Error, ErrorKind, LoadOptions, Result, Skill, SkillContext};
 use config::Rules;
+use durable::InAir;
 use flight::{Version, panicked};
 use registry::{Registry, Reservation};
 use slot::Slot;
@@ -68,6 +71,7 @@ struct Shared {
     ceiling: SkillLimits,
     rules: Rules,
     registry: Registry,
+    durable: Arc<InAir>,
 }
 
 impl SkillManager {
@@ -87,8 +91,8 @@ impl SkillManager {
     }
 
     fn from_parts(host: Host, runtime: WasmRuntime, ceiling: SkillLimits, rules: Rules) -> Self {
-        let registry = Registry::default();
-        SkillManager { shared: Arc::new(Shared { host, runtime, ceiling, rules, registry }) }
+        let (registry, durable) = (Registry::default(), Arc::default());
+        SkillManager { shared: Arc::new(Shared { host, runtime, ceiling, rules, registry, durable }) }
     }
 
     /// Loads a wasm skill under a name. The name is the integrator's: the skill is sent events and keeps its memory
@@ -217,6 +221,7 @@ impl SkillManager {
                 failed.push((name, error));
             }
         }
+        self.shared.durable.clear().await;
         failed
     }
 

@@ -66,13 +66,18 @@ impl SkillManager {
 }
 
 async fn send(slot: Arc<Slot>, event: Event) -> Result<Response> {
-    match slot.admit(event)? {
+    run(slot.admit(event)?).await
+}
+
+/// Runs an event that was let in, when it is its turn.
+pub(super) async fn run(admission: Admission) -> Result<Response> {
+    match admission {
         Admission::Run(ticket) => ticket.run().await,
         Admission::Wait(ticket) => ticket.await.unwrap_or_else(|_| Err(lost()))?.run().await,
     }
 }
 
 /// Every way out of a queue answers; a ticket that was dropped unanswered went with the whole manager.
-fn lost() -> Error {
+pub(super) fn lost() -> Error {
     ErrorKind::ShutDown.into()
 }

@@ -10,4 +10,4 @@ pub use cis_wasm_runtime::{
 };
 pub use skill::WasmSkill;
 
-pub(crate) use skill::answer;
+pub(crate) use skill::{answer, kept};

@@ -11,7 +11,7 @@ use cis_wasm_runtime::{CacheOutcome, LoadSpec, Outcome, State, Tier, WasmInstanc
 use crate::manifest::{Manifest, SkillLimits};
 use crate::options::Plan;
 use crate::recording::recorder::{self, Recordable};
-use crate::{Error, Event, Response, Result, Skill, SkillContext};
+use crate::{Error, ErrorKind, Event, Response, Result, Skill, SkillContext};
 
 /// A skill that is a wasm module, loaded and ready. Cheap to clone; clones are the same skill.
 ///
@@ -64,6 +64,7 @@ impl WasmSkill {
     ///
     /// As for [`handle`](Self::handle).
     pub fn run(&self, event: Event) -> Result<Response> {
+        self.inner.check(&event)?;
         let outcome = self.inner.instance.run_with(event.event_type(), event.data(), journal(&event));
         self.inner.record(&event, &outcome);
         answer(outcome)
@@ -77,6 +78,7 @@ impl WasmSkill {
     pub fn handle(&self, event: Event) -> impl Future<Output = Result<Response>> + Send + 'static + use<> {
         let inner = self.inner.clone();
         async move {
+            inner.check(&event)?;
             let data = event.data().clone();
             let outcome = inner.instance.handle_with(event.event_type(), data, journal(&event)).await;
             inner.record(&event, &outcome);
@@ -141,8 +143,19 @@ impl WasmSkill {
 }
 
 impl Inner {
-    /// Gives an event's recorder, if it has one, what it came for.
+    /// Whether the skill can run the event as it is to be run.
+    fn check(&self, event: &Event) -> Result<()> {
+        match (event.journal(), self.plan.manifest.state) {
+            (Some(_), State::Kept) => Err(kept()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Gives an event's recorder, if it has one, what it came for, and its sender its journal back.
     fn record(&self, event: &Event, outcome: &Outcome) {
+        if let Some(cell) = event.journal() {
+            *cell.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(outcome.journal.clone());
+        }
         if let Some(recorder) = event.recorder() {
             let recordable = self.recordable.as_ref();
             recorder.add(recorder::recording(recordable, &self.plan, &self.instance, &self.host, event, outcome));
@@ -152,7 +165,19 @@ impl Inner {
 
 /// The journal that an event runs with.
 fn journal(event: &Event) -> Journal {
-    if event.recorder().is_some() { recorder::journal() } else { Journal::OFF }
+    let kept = event.journal().and_then(|cell| cell.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take());
+    match (kept, event.recorder()) {
+        (Some(journal), None) => journal,
+        (Some(journal), Some(_)) => journal.traced(),
+        (None, Some(_)) => recorder::journal(),
+        (None, None) => Journal::OFF,
+    }
+}
+
+/// Why an event of a kept skill is not durable.
+pub(crate) fn kept() -> Error {
+    let why = "the skill is kept: what it does depends on memory that a crash takes along; `state = \"fresh\"` in its manifest";
+    ErrorKind::NotDurable { why }.into()
 }
 
 pub(crate) fn answer(outcome: Outcome) -> Result<Response> {
