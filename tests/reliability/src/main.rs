@@ -9,6 +9,7 @@
 mod backends;
 mod census;
 mod chaos;
+mod durable;
 mod figures;
 mod guests;
 mod heap;
@@ -41,6 +42,23 @@ enum Command {
         /// The same seed makes the same events
         #[arg(long, default_value_t = 1)]
         seed: u64,
+    },
+    /// kill -9 of a process that handles durable events, over and over on one file
+    Durable {
+        #[arg(long, default_value_t = 200)]
+        rounds: u32,
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// The process that `durable` kills
+    #[command(hide = true)]
+    DurableChild {
+        #[arg(long)]
+        file: PathBuf,
+        #[arg(long)]
+        url: String,
+        #[arg(long)]
+        first: Option<u64>,
     },
     /// kill -9 of a process whose skills write memory, over and over on one file
     Kill9 {
@@ -86,6 +104,8 @@ type Outcome = Result<(), Box<dyn std::error::Error>>;
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
         Command::Chaos { events, seed } => chaos::run(events, seed),
+        Command::Durable { rounds, seed } => durable::run(rounds, seed),
+        Command::DurableChild { file, url, first } => durable::send_until_killed(&file, &url, first),
         Command::Kill9 { rounds, seed } => kill9::run(rounds, seed),
         Command::Kill9Child { file, first } => kill9::write_until_killed(&file, first),
         Command::Kills { kills, deadline_ms } => kills::run(kills, Duration::from_millis(deadline_ms)),

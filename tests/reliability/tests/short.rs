@@ -18,6 +18,14 @@ fn chaos() {
 }
 
 #[test]
+fn durable() {
+    holds(
+        &["durable", "--rounds", "10"],
+        &["10 times kill -9", "0 accepted events lost", "0 effects on memory done twice", "0 replies asked for again"],
+    );
+}
+
+#[test]
 fn kill9() {
     holds(&["kill9", "--rounds", "6"], &["6 times kill -9", "0 acknowledged writes lost", "0 values torn"]);
 }
