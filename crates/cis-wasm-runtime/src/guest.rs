@@ -79,8 +79,9 @@ pub(crate) enum PutDown {
     Long,
 }
 
-/// How long a run may have a thread that is not ours.
-const INLINE: Duration = Duration::from_micros(50);
+/// How long a run may have a thread that is not ours and make host calls. Longer than the work that its fuel is good for, because
+/// a thread that has to wait for a processor takes no longer for it.
+const INLINE: Duration = Duration::from_micros(150);
 
 impl Running {
     /// Makes a host call and waits for the answer, as long as the run has patience.

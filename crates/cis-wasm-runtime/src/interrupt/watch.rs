@@ -122,7 +122,7 @@ impl Watch {
 
     /// Lets the watch know of a run that has begun, if it would wake too late for it.
     pub(crate) fn know(&self, slot: &Slot) {
-        RAN.store(true, Ordering::Relaxed);
+        note(&RAN);
         let due = slot.due.load(Ordering::Relaxed).min(slot.long_at.load(Ordering::Relaxed));
         wake_before(due);
     }
@@ -153,6 +153,13 @@ impl Drop for Alarm {
 impl Drop for Watch {
     fn drop(&mut self) {
         wake();
+    }
+}
+
+/// Sets a flag that is mostly set: the threads that do would take its cache line from each other.
+fn note(flag: &AtomicBool) {
+    if !flag.load(Ordering::Relaxed) {
+        flag.store(true, Ordering::Relaxed);
     }
 }
 
@@ -190,7 +197,7 @@ impl Slot {
     /// Has another thread take this one's place when its run has been long.
     pub(super) fn take_turn<'s>(self: &'s Arc<Self>, turn: WorkersTurn) -> impl Drop + use<'s> {
         self.turn().on = Some(turn);
-        WORKED.store(true, Ordering::Relaxed);
+        note(&WORKED);
         self.long_at.store(now().saturating_add(SHORT_TICK), Ordering::SeqCst);
         TurnTaken(self)
     }
