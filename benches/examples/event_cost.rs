@@ -48,6 +48,8 @@ fn load(wasm: &[u8], state: State, reuse: bool) -> WasmInstance {
 }
 
 struct Measured {
+    /// How many threads send events at a time.
+    threads: u32,
     name: String,
     skill: WasmInstance,
     data: Vec<u8>,
@@ -58,11 +60,20 @@ struct Measured {
 impl Measured {
     fn round(&mut self) {
         let begin = Instant::now();
+        std::thread::scope(|scope| {
+            for _ in 1..self.threads {
+                scope.spawn(|| self.send());
+            }
+            self.send();
+        });
+        self.nanos.push(begin.elapsed().as_nanos() as f64 / f64::from(self.events * self.threads));
+    }
+
+    fn send(&self) {
         for _ in 0..self.events {
             let outcome = self.skill.run("bench", &self.data);
             assert!(black_box(outcome).result.is_ok(), "{}", self.name);
         }
-        self.nanos.push(begin.elapsed().as_nanos() as f64 / f64::from(self.events));
     }
 }
 
@@ -82,7 +93,7 @@ fn main() {
         ] {
             let skill = load(wasm, state, reuse);
             let name = format!("{name}, {label}");
-            all.push(Measured { name, skill, data: data.to_vec(), events, nanos: Vec::new() });
+            all.push(Measured { threads: 1, name, skill, data: data.to_vec(), events, nanos: Vec::new() });
         }
     };
     add("no data", &nothing, b"", 2_000);
@@ -92,6 +103,11 @@ fn main() {
         add(&format!("{pages} pages written"), wasm, b"", 1_000);
     }
     add("echo-1m", &guest("", ECHO), &vec![b'x'; 1 << 20], 20);
+    let skill = load(&echo, State::Fresh, true);
+    for threads in [1, 2] {
+        let (name, skill, data) = (format!("echo-1k, set back, threads: {threads}"), skill.clone(), kilobyte.clone());
+        all.push(Measured { threads, name, skill, data, events: 20_000, nanos: Vec::new() });
+    }
     for _ in 0..rounds {
         all.iter_mut().for_each(Measured::round);
     }

@@ -14,7 +14,7 @@ use url::Url;
 use crate::durable::SharedStore;
 use crate::unwired::{Limit, unwired};
 use crate::{
-    Access, AiBackend, AiReply, AiRequest, Answer, BackendError, BackendErrorKind, Changed, Charge, Grants, HostCall,
+    Access, AiBackend, AiReply, AiRequest, Answer, BackendError, BackendErrorKind, Changed, Charge, HostCall,
     HostError, HostReply, HttpBackend, HttpRequest, HttpResponse, Journal, JournalEntry, JournalStore, Ledger,
     MemoryBackend, MemoryChange, Namespace, Resource, Secrets, SkillName, SkillScope,
 };
@@ -110,7 +110,6 @@ pub struct CallFailure {
 #[derive(Clone, Debug)]
 pub struct CallContext {
     scope: Arc<SkillScope>,
-    grants: Arc<Grants>,
     /// What the event may use and has used.
     pub ledger: Ledger,
     /// Whether calls are recorded or answered from a recording.
@@ -128,7 +127,6 @@ impl CallContext {
     pub fn new(scope: Arc<SkillScope>) -> Self {
         CallContext {
             ledger: Ledger::new(scope.budget),
-            grants: Arc::new(scope.grants.clone()),
             scope,
             journal: Journal::OFF,
             log: Vec::new(),
@@ -142,7 +140,6 @@ impl CallContext {
     pub fn another(&self) -> Self {
         CallContext {
             scope: self.scope.clone(),
-            grants: self.grants.clone(),
             ledger: Ledger::new(self.scope.budget),
             journal: Journal::OFF,
             log: Vec::new(),
@@ -457,7 +454,7 @@ impl Host {
 
     async fn ai_chat(&self, context: &mut CallContext, prompt: &str) -> Answered {
         const CALL: &str = "host_ai_chat";
-        if !context.grants.ai && !unwired(Limit::Grants) {
+        if !context.scope.grants.ai && !unwired(Limit::Grants) {
             return Err(Refusal::new(Status::Denied, "the manifest does not grant `permissions.ai`").into());
         }
         let prompt = within(prompt, ceilings::PROMPT, "the prompt")?;
@@ -496,7 +493,7 @@ impl Host {
         let body = within(body, ceilings::HTTP_BODY, "the request body")?.clone();
         let url =
             Url::parse(url).map_err(|error| Refusal::new(Status::InvalidArgument, format!("the URL: {error}")))?;
-        if !context.grants.http.permits(&url) && !unwired(Limit::Grants) {
+        if !context.scope.grants.http.permits(&url) && !unwired(Limit::Grants) {
             let host = url.host_str().unwrap_or("no host");
             let why = format!("the manifest's `permissions.http.allow` does not match {}://{host}", url.scheme());
             return Err(Refusal::new(Status::Denied, why).into());
@@ -516,7 +513,7 @@ impl Host {
             max_response_bytes,
             max_requests,
             idempotency_key: context.journal.idempotency_key(),
-            grants: context.grants.clone(),
+            grants: Arc::new(context.scope.grants.clone()),
             secrets: self.inner.secrets.clone(),
             spent: Arc::default(),
         };

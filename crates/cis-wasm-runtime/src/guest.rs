@@ -12,7 +12,7 @@ use crate::clock::{Clock, Fuel};
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::interrupt::{self, Watch};
-use crate::memory::GuestMemory;
+use crate::memory::{self, GuestMemory};
 use crate::pending::{Pending, may_wait};
 use crate::trap;
 use crate::wait::{block_on, poll_for};
@@ -31,7 +31,6 @@ pub(crate) struct Guest {
 }
 
 /// What of an instance the host works with.
-#[derive(Clone)]
 pub(crate) struct Parts {
     pub memory: GuestMemory,
     pub fuel: Counter,
@@ -192,7 +191,6 @@ impl Running {
 }
 
 /// Where the host puts what it gives the guest.
-#[derive(Clone)]
 pub(crate) enum Allocator {
     /// The guest's own `cis_alloc` or `malloc`.
     Guest(TypedFunction<i32, i32>),
@@ -277,6 +275,10 @@ impl Guest {
         self.parts.as_ref().ok_or_else(|| internal("guest code ran before its instance was complete"))
     }
 
+    pub(crate) fn parts_mut(&mut self) -> Result<&mut Parts, Error> {
+        self.parts.as_mut().ok_or_else(|| internal("guest code ran before its instance was complete"))
+    }
+
     pub(crate) fn running(&mut self) -> Result<&mut Running, Error> {
         self.running.as_mut().ok_or_else(|| internal("guest code ran outside of any event"))
     }
@@ -288,9 +290,9 @@ pub(crate) fn internal(message: &str) -> Error {
 
 /// Finds room in the guest for `len` bytes. May run guest code, and may grow memory.
 pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<u32, Error> {
-    let Parts { memory, allocator, .. } = env.data().parts()?.clone();
-    match allocator {
+    match &env.data().parts()?.allocator {
         Allocator::Guest(alloc) => {
+            let alloc = alloc.clone();
             let imports = env.data().imports;
             env.data_mut().running()?.allocating = true;
             let called = alloc.call(env, len as i32);
@@ -303,7 +305,7 @@ pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<
                 let what = format!("gave no memory for {len} bytes");
                 return Err(ErrorKind::BadAllocation { what }.into());
             }
-            let size = memory.len(env);
+            let size = env.data().parts()?.memory.len();
             if (Region { ptr, len }).within(size).is_none() {
                 let what = format!("gave {len} bytes at {ptr:#x}, outside of its memory of {size} bytes");
                 return Err(ErrorKind::BadAllocation { what }.into());
@@ -315,15 +317,16 @@ pub(crate) fn allocate(env: &mut FunctionEnvMut<'_, Guest>, len: u32) -> Result<
                 return Ok(ptr as u32);
             }
             let limit = env.data().memory_cap;
-            let size = memory.len(env);
+            let memory = &env.data().parts()?.memory;
+            let (size, handle) = (memory.len(), memory.handle());
             let pages = arena(env)?.missing(len.into(), size).div_ceil(WASM_PAGE_SIZE as u64);
             let wanted = size + pages * WASM_PAGE_SIZE as u64;
             let grown = u32::try_from(pages)
                 .ok()
                 .filter(|_| wanted <= limit || unwired(Limit::Memory))
-                .and_then(|pages| memory.grow(env, pages));
+                .and_then(|pages| memory::grow(&handle, env, pages));
             let begin = grown.ok_or(ErrorKind::OutOfMemory { wanted, limit })?;
-            let end = memory.len(env);
+            let end = env.data().parts()?.memory.len();
             let arena = arena(env)?;
             arena.add(begin, end);
             let ptr = arena.place(len.into()).ok_or_else(|| internal("the arena grew and has no room"))?;
@@ -344,8 +347,7 @@ pub(crate) fn give(env: &mut FunctionEnvMut<'_, Guest>, bytes: &[u8]) -> Result<
     debug_assert!(bytes.len() <= ceilings::EVENT_DATA.max(ceilings::RESPONSE));
     let len = u32::try_from(bytes.len()).map_err(|_| internal("more than 4 GiB for a guest"))?;
     let ptr = allocate(env, len.max(1))?;
-    let memory = env.data().parts()?.memory.clone();
-    memory.write(env, "the guest's allocator", ptr, bytes)?;
+    env.data_mut().parts_mut()?.memory.write("the guest's allocator", ptr, bytes)?;
     Ok(Region { ptr, len })
 }
 

@@ -146,8 +146,7 @@ impl From<Error> for Unusable {
 /// The arguments of one call, in guest memory.
 struct Arguments<'a> {
     call: &'static str,
-    env: &'a Env<'a>,
-    memory: GuestMemory,
+    memory: &'a GuestMemory,
 }
 
 impl Arguments<'_> {
@@ -157,7 +156,7 @@ impl Arguments<'_> {
 
     fn text(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<String, Unusable> {
         let region = self.region(what, ptr, len, ceiling)?;
-        match self.memory.read_text(self.env, region) {
+        match self.memory.read_text(region) {
             Ok(Some(text)) => Ok(text),
             Ok(None) => Err(Unusable::Refused(Status::NotUtf8, format!("the {what} is not UTF-8"))),
             Err(out) => Err(self.out(what, out)),
@@ -166,7 +165,7 @@ impl Arguments<'_> {
 
     fn bytes(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<bytes::Bytes, Unusable> {
         let region = self.region(what, ptr, len, ceiling)?;
-        self.memory.read(self.env, region).map_err(|out| self.out(what, out))
+        self.memory.read(region).map_err(|out| self.out(what, out))
     }
 
     /// A text that is cut where it is too long, and repaired where it is not UTF-8: there is nobody to refuse it to.
@@ -175,12 +174,12 @@ impl Arguments<'_> {
         if !unwired(Limit::CallCeilings) {
             region.len = region.len.min(u32::try_from(ceiling).unwrap_or(u32::MAX));
         }
-        self.memory.read_text_lossy(self.env, region).map_err(|out| self.out(what, out))
+        self.memory.read_text_lossy(region).map_err(|out| self.out(what, out))
     }
 
     fn region(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<Region, Unusable> {
         let region = Region::from_args(ptr, len);
-        let memory = self.memory.len(self.env);
+        let memory = self.memory.len();
         if within(region, memory).is_none() {
             return Err(self.out(what, crate::memory::OutOfBounds { region, memory }));
         }
@@ -206,8 +205,7 @@ fn perform(
         let what = format!("called {name}; it may not call the host while it allocates for it");
         return Err(Error::from(ErrorKind::BadAllocation { what }).into());
     }
-    let memory = env.data().parts()?.memory.clone();
-    let call = call(&Arguments { call: name, env: &env.as_mut(), memory });
+    let call = call(&Arguments { call: name, memory: &env.data().parts()?.memory });
     if env.data_mut().running()?.context.journal.trace().is_some() {
         let left = env.data().parts()?.fuel.get();
         let running = env.data_mut().running()?;

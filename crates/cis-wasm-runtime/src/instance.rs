@@ -22,14 +22,17 @@ use cis_wasm_abi::{
 use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, CallFailure};
 use wasmer::sys::NativeEngineExt;
-use wasmer::sys::vm::{VMCallerCheckedAnyfunc, VMGlobalDefinition};
+use wasmer::sys::vm::{
+    LinearMemory, StoreObject, VMCallerCheckedAnyfunc, VMGlobalDefinition, VMMemory, VMMemoryDefinition,
+};
 use wasmer::{
-    AsStoreMut, FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, Mutability, RuntimeError, Store,
-    TypedFunction, Value, WasmTypeList,
+    AsStoreMut, FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, MemoryStyle, Mutability,
+    RuntimeError, Store, TypedFunction, Value, WasmTypeList,
 };
 
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
+use crate::faults;
 use crate::guest::{Allocator, Arena, Guest, Parts, PutDown, Running, give, internal};
 use crate::imports::imports;
 use crate::interrupt::{self, Entry};
@@ -168,7 +171,9 @@ impl Live {
             None => optional(&instance, &store, EXPORT_MALLOC)?,
         };
         let allocator = alloc.map_or(Allocator::Arena(Arena::default()), Allocator::Guest);
-        let memory = GuestMemory::new(memory, space.clone());
+        let definition = memory_definition(&mut store).ok_or_else(|| internal("an instance without a memory"))?;
+        // SAFETY: an instance has one memory, its own; the engine makes them static; and this goes into its environment.
+        let memory = unsafe { GuestMemory::new(memory, definition, space.clone()) };
         env.as_mut(&mut store).parts = Some(Parts { memory, fuel: counter, allocator });
         let mut live = Live { store, env, exports, version, counter, code, space, globals };
         if let Origin::Snapshot(snapshot) = origin {
@@ -308,6 +313,7 @@ impl Live {
         mut running: Running,
         body: impl FnOnce(&Exports, &mut FunctionEnvMut<'_, Guest>) -> Result<T, Error>,
     ) -> (Result<T, Error>, Ran) {
+        faults::let_through();
         // The counter starts where the run's fuel does.
         let slice = running.fuel.next_slice(0);
         let (clock, watch) = (running.clock.clone(), running.watch.clone());
@@ -325,7 +331,7 @@ impl Live {
             }
         });
         let left = entry.fuel_left(counter.get());
-        let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len(&env));
+        let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len());
         let Some(mut running) = env.data_mut().running.take() else {
             unreachable!("`running` was set above, and nothing else takes it")
         };
@@ -363,6 +369,12 @@ pub(crate) fn is_known<T>(result: &Result<T, Error>) -> bool {
         Ok(_) => true,
         Err(error) => matches!(error.kind(), ErrorKind::SkillFailed { .. }),
     }
+}
+
+/// Where the one memory of a store's one instance is defined.
+fn memory_definition(store: &mut Store) -> Option<NonNull<VMMemoryDefinition>> {
+    let [memory] = &VMMemory::list(store.objects_mut().as_sys())[..] else { return None };
+    (memory.style() == MemoryStyle::Static).then(|| memory.vmmemory())
 }
 
 /// The definitions of all globals of a store that can change. The one instance of the store defined them all.
@@ -447,8 +459,7 @@ fn response(env: &mut FunctionEnvMut<'_, Guest>, region: Region) -> Result<Bytes
     if region.len as usize > ceilings::RESPONSE && !unwired(Limit::Response) {
         return Err(ErrorKind::ResponseTooLarge { len: region.len.into(), ceiling: ceilings::RESPONSE }.into());
     }
-    let memory = env.data().parts()?.memory.clone();
-    memory.read(env, region).map_err(|out| bad_pointer("the response of skill_on_event", out))
+    env.data().parts()?.memory.read(region).map_err(|out| bad_pointer("the response of skill_on_event", out))
 }
 
 /// Gives back what an event took of an instance that will see another one.

@@ -43,6 +43,7 @@ mod clock;
 mod compiler;
 mod counter;
 mod error;
+mod faults;
 #[cfg(feature = "singlepass")]
 mod frame;
 mod guest;

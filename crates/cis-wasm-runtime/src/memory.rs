@@ -5,17 +5,22 @@
 //!   touched or allocated for it.
 //! - Bytes are copied once, in or out. No pointer or slice into guest memory outlives the function that made it, so none
 //!   is alive while the guest runs or its memory grows.
-//! - The memory belongs to one store, whose exclusive or shared borrow is held for the length of the copy; memories are
-//!   never shared between threads ([`crate::check::FEATURES`] has no threads). So nobody else writes to the bytes while
+//! - A [`GuestMemory`] lies in the environment of the store that its memory belongs to, and nowhere else: it cannot be
+//!   cloned. So who has a reference to it has borrowed the store, exclusively or shared as the reference is, for the
+//!   length of the copy. The memory's definition lies in the store's instance and lives as long; its base does not move,
+//!   because the engine reserves all that a memory may ever have; its length is read for every access.
+//! - Memories are never shared between threads ([`crate::check::FEATURES`] has no threads). So nobody else writes to the bytes while
 //!   they are copied.
 
 use std::ops::Range;
+use std::ptr::NonNull;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use cis_wasm_abi::Region;
 use cis_wasm_host::unwired::{Limit, unwired};
-use wasmer::{AsStoreMut, AsStoreRef, Memory, Pages, WASM_PAGE_SIZE};
+use wasmer::sys::vm::VMMemoryDefinition;
+use wasmer::{AsStoreMut, Memory, Pages, WASM_PAGE_SIZE};
 
 use crate::error::{Error, ErrorKind};
 use crate::reset::Space;
@@ -46,42 +51,53 @@ pub(crate) fn within(region: Region, memory: u64) -> Option<Range<usize>> {
 }
 
 /// A guest's linear memory.
-#[derive(Clone)]
 pub(crate) struct GuestMemory {
     memory: Memory,
+    definition: NonNull<VMMemoryDefinition>,
     /// What has to know of writes beforehand, when this memory is set back after events.
     space: Option<Arc<Space>>,
 }
 
+// SAFETY: it moves between threads with the store that it belongs to, and only with it.
+unsafe impl Send for GuestMemory {}
+
 impl GuestMemory {
-    pub(crate) fn new(memory: Memory, space: Option<Arc<Space>>) -> Self {
-        GuestMemory { memory, space }
+    /// # Safety
+    ///
+    /// The definition is that of this memory, which is static; and all of it belongs to the store in whose environment the
+    /// result is put.
+    pub(crate) unsafe fn new(
+        memory: Memory,
+        definition: NonNull<VMMemoryDefinition>,
+        space: Option<Arc<Space>>,
+    ) -> Self {
+        GuestMemory { memory, definition, space }
     }
 
     /// The size in bytes.
-    pub(crate) fn len(&self, store: &impl AsStoreRef) -> u64 {
-        self.memory.view(store).data_size()
+    pub(crate) fn len(&self) -> u64 {
+        self.definition().current_length as u64
     }
 
     /// Copies a region out.
-    pub(crate) fn read(&self, store: &impl AsStoreRef, region: Region) -> Result<Bytes, OutOfBounds> {
-        self.with(store, region, Bytes::copy_from_slice)
+    pub(crate) fn read(&self, region: Region) -> Result<Bytes, OutOfBounds> {
+        self.with(region, Bytes::copy_from_slice)
     }
 
     /// Copies a region out as text, or says that it is none.
-    pub(crate) fn read_text(&self, store: &impl AsStoreRef, region: Region) -> Result<Option<String>, OutOfBounds> {
-        self.with(store, region, |bytes| str::from_utf8(bytes).ok().map(str::to_owned))
+    pub(crate) fn read_text(&self, region: Region) -> Result<Option<String>, OutOfBounds> {
+        self.with(region, |bytes| str::from_utf8(bytes).ok().map(str::to_owned))
     }
 
     /// Copies a region out as text; what is not UTF-8 is replaced.
-    pub(crate) fn read_text_lossy(&self, store: &impl AsStoreRef, region: Region) -> Result<String, OutOfBounds> {
-        self.with(store, region, |bytes| String::from_utf8_lossy(bytes).into_owned())
+    pub(crate) fn read_text_lossy(&self, region: Region) -> Result<String, OutOfBounds> {
+        self.with(region, |bytes| String::from_utf8_lossy(bytes).into_owned())
     }
 
     /// Copies bytes in. `what` gave the pointer.
-    pub(crate) fn write(&self, store: &mut impl AsStoreMut, what: &str, ptr: u32, bytes: &[u8]) -> Result<(), Error> {
-        let view = self.memory.view(store);
-        let memory = view.data_size();
+    pub(crate) fn write(&mut self, what: &str, ptr: u32, bytes: &[u8]) -> Result<(), Error> {
+        let VMMemoryDefinition { base, current_length } = self.definition();
+        let memory = current_length as u64;
         let region = Region { ptr, len: u32::try_from(bytes.len()).unwrap_or(u32::MAX) };
         let whole = |range: &Range<usize>| range.len() == bytes.len() || unwired(Limit::Pointers);
         let range =
@@ -90,31 +106,36 @@ impl GuestMemory {
         if self.space.as_ref().is_some_and(|space| !space.note(range.clone())) {
             return Err(ErrorKind::Internal { message: "the system has no memory to write to".into() }.into());
         }
-        // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which stay mapped while the store is borrowed;
+        // SAFETY: `range` lies within the `current_length` bytes at `base`, which stay mapped while the store is borrowed;
         // the exclusive borrow keeps everybody else away; a space that write-protects them was told; `bytes` is host memory
         // and cannot overlap.
-        unsafe { view.data_ptr().add(range.start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        unsafe { base.add(range.start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }
 
-    /// Adds pages, and says where they begin; `None` when that would exceed the cap.
-    pub(crate) fn grow(&self, store: &mut impl AsStoreMut, pages: u32) -> Option<u64> {
-        let old = self.memory.grow(store, Pages(pages)).ok()?;
-        Some(u64::from(old.0) * WASM_PAGE_SIZE as u64)
+    /// The memory as the engine has it, for growing it with [`grow`].
+    pub(crate) fn handle(&self) -> Memory {
+        self.memory.clone()
     }
 
-    fn with<T>(
-        &self,
-        store: &impl AsStoreRef,
-        region: Region,
-        take: impl FnOnce(&[u8]) -> T,
-    ) -> Result<T, OutOfBounds> {
-        let view = self.memory.view(store);
-        let memory = view.data_size();
+    fn with<T>(&self, region: Region, take: impl FnOnce(&[u8]) -> T) -> Result<T, OutOfBounds> {
+        let VMMemoryDefinition { base, current_length } = self.definition();
+        let memory = current_length as u64;
         let range = within(region, memory).ok_or(OutOfBounds { region, memory })?;
-        // SAFETY: `range` lies within the `data_size` bytes at `data_ptr`, which are initialised and stay mapped while the
+        // SAFETY: `range` lies within the `current_length` bytes at `base`, which are initialised and stay mapped while the
         // store is borrowed; `take` is ours, runs no guest and keeps nothing.
-        let bytes = unsafe { std::slice::from_raw_parts(view.data_ptr().add(range.start).cast_const(), range.len()) };
+        let bytes = unsafe { std::slice::from_raw_parts(base.add(range.start).cast_const(), range.len()) };
         Ok(take(bytes))
     }
+
+    fn definition(&self) -> VMMemoryDefinition {
+        // SAFETY: see the invariants.
+        unsafe { self.definition.read() }
+    }
+}
+
+/// Adds pages to a memory, and says where they begin; `None` when that would exceed the cap.
+pub(crate) fn grow(memory: &Memory, store: &mut impl AsStoreMut, pages: u32) -> Option<u64> {
+    let old = memory.grow(store, Pages(pages)).ok()?;
+    Some(u64::from(old.0) * WASM_PAGE_SIZE as u64)
 }

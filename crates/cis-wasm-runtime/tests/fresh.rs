@@ -1,5 +1,7 @@
 //! What a fresh skill's event leaves behind: nothing. The same events are sent to instances that are reused, in every
 //! order, and to instances that never saw another event.
+//!
+//! Invariant of the one unsafe block: it changes the signal mask of its own thread.
 
 mod common;
 
@@ -338,4 +340,24 @@ fn events_side_by_side_see_nothing_of_each_other() {
             }
         });
     }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_thread_may_have_all_signals_blocked() {
+    let guest = probe(1, "");
+    let skill = guest.load(Compiler::default()).unwrap();
+    let expected = send(&guest.load_with(Compiler::default(), false).unwrap(), &[NOTHING]);
+    let run = move || {
+        let mut all = std::mem::MaybeUninit::uninit();
+        // SAFETY: the set is initialised by the first call; only this thread's mask is changed.
+        unsafe {
+            libc::sigfillset(all.as_mut_ptr());
+            libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), std::ptr::null_mut());
+        }
+        assert_eq!(send(&skill, &[NOTHING]), expected);
+        assert!(send(&skill, &[BEHIND]).result.unwrap_err().contains("out of bounds"));
+        assert_eq!(send(&skill, &[NOTHING]), expected);
+    };
+    thread::spawn(run).join().unwrap();
 }
