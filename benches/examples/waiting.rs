@@ -50,6 +50,9 @@ impl AiBackend for Stalled {
     }
 }
 
+/// An event, until it was answered.
+type Waiting = Option<Pin<Box<dyn Future<Output = Outcome>>>>;
+
 /// Bytes of memory that this process has, and its threads.
 fn process() -> (u64, u64) {
     let status = std::fs::read_to_string("/proc/self/status").expect("Linux has it");
@@ -77,7 +80,7 @@ fn main() {
     let skill = runtime.load(&wasm, spec).unwrap_or_else(|error| panic!("{error}"));
     assert!(skill.run("document.put", DOCUMENT.as_bytes()).result.is_ok());
 
-    let poll_all = |waiting: &mut Vec<Option<Pin<Box<dyn Future<Output = Outcome>>>>>| {
+    let poll_all = |waiting: &mut Vec<Waiting>| {
         let mut context = Context::from_waker(Waker::noop());
         let mut done = 0;
         for event in waiting {
@@ -97,9 +100,8 @@ fn main() {
     let before = process();
     let start = Instant::now();
     for _ in 0..events {
-        let event: Pin<Box<dyn Future<Output = Outcome>>> =
-            Box::pin(skill.handle("document.summarize", Bytes::from_static(SUMMARIZE.as_bytes())));
-        waiting.push(Some(event));
+        let event = skill.handle("document.summarize", Bytes::from_static(SUMMARIZE.as_bytes()));
+        waiting.push(Some(Box::pin(event) as Pin<Box<dyn Future<Output = Outcome>>>));
     }
     // Some may have gone to a worker first.
     while ai.0.asked.load(Ordering::Relaxed) < events || ai.0.waiting.lock().map_or(0, |waiting| waiting.len()) < events
