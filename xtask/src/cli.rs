@@ -57,7 +57,7 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true, value_name = "FILE")]
         args: Vec<String>,
     },
-    /// Run skills for long, wrongly, and into kill -9: `reliability [--release] chaos|kill9|kills|neighbours|soak [...]`
+    /// Run skills for long, wrongly, and into kill -9: `reliability [--release] chaos|durable|kill9|kills|neighbours|soak [...]`
     Reliability {
         /// Build with optimisation; the first time this takes many minutes
         #[arg(long)]

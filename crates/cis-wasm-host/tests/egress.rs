@@ -386,6 +386,16 @@ fn request(url: &str) -> HttpRequest {
 }
 
 #[test]
+fn a_durable_event_says_which_request_it_is() {
+    let server = Server::answering(response("200 OK", "", b""));
+    let client = EgressClient::new(policy()).unwrap();
+    let mut keyed = request(&server.url("/"));
+    keyed.idempotency_key = Some("store-7-3".into());
+    block_on(client.post(keyed)).unwrap();
+    assert_eq!(server.seen().pop().unwrap().header("idempotency-key"), Some("store-7-3"));
+}
+
+#[test]
 fn giving_up_a_call_closes_its_connection() {
     let (arrived, waiting) = mpsc::channel();
     let (closed, closing) = mpsc::channel();

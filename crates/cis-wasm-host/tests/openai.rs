@@ -362,6 +362,17 @@ fn giving_up_a_question_closes_its_connection() {
 }
 
 #[test]
+fn a_durable_event_says_which_question_it_is() {
+    let server = Server::answering(ok(&completion()));
+    let ai = OpenAi::new(config(&server)).unwrap();
+    let idempotency_key = Some("store-7-3".into());
+    block_on(ai.chat(AiRequest { prompt: "why?".into(), max_reply_tokens: 1, idempotency_key })).unwrap();
+    let seen = server.seen().pop().unwrap();
+    assert_eq!(seen.header("idempotency-key"), Some("store-7-3"));
+    assert_eq!(seen.header("authorization"), Some(&*format!("Bearer {KEY}")));
+}
+
+#[test]
 fn a_backend_works_inside_another_runtime_and_goes_without_waiting() {
     let server = Server::answering(ok(&completion()));
     let ai = Arc::new(OpenAi::new(config(&server)).unwrap());
