@@ -144,7 +144,7 @@ pub trait JournalStore: MemoryBackend {
     ///
     /// # Errors
     ///
-    /// Also when there is no such event.
+    /// Also when there is no such event, or the store has these calls already.
     async fn append(&self, piece: JournalPiece) -> Result<(), BackendError>;
 
     /// Changes memory, and keeps calls and the entry of the change behind them, in one step. The outer error is the

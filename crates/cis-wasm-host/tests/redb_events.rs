@@ -95,6 +95,18 @@ fn a_change_for_an_event_that_is_not_there_is_not_made() {
 }
 
 #[test]
+fn a_run_that_does_not_know_all_that_was_done_does_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = RedbMemory::open(folder.path().join("agent.redb")).unwrap();
+    let id = store.next_id();
+    block_on(store.accept(id, event("a"))).unwrap();
+    block_on(store.append(JournalPiece { event: id, first: 0, entries: vec![log("one")] })).unwrap();
+    assert!(set(&store, id, 0, Vec::new(), Quota::default()).unwrap_err().contains("already"));
+    assert_eq!(greeting(&store), None);
+    assert!(set(&store, id, 1, Vec::new(), Quota::default()).unwrap().unwrap());
+}
+
+#[test]
 fn a_change_that_its_quota_refuses_is_an_answer_that_is_kept() {
     let folder = tempfile::tempdir().unwrap();
     let store = RedbMemory::open(folder.path().join("agent.redb")).unwrap();

@@ -256,7 +256,6 @@ impl SkillManager {
         let flying = self.shared.durable.begin(id);
         let Course { slot, event: durable, plain, cell, admission, most } = course;
         self.runtime().spawn(async move {
-            let _flying = flying;
             let accept = async {
                 let accepted = durable.accept(to_keep).await.map_err(not_kept);
                 let go_on = accepted.as_ref().map(drop).map_err(drop);
@@ -267,7 +266,7 @@ impl SkillManager {
             let first = async { Ok(run(admission).await) };
             if let Ok(((), result)) = try_join(accept, first).await {
                 let end = settle(&slot, &durable, &plain, &cell, most, result);
-                end.await.tell(tell).await;
+                end.await.tell(tell, flying).await;
             }
         });
         Ok((accepted, DurableHandle { id, outcome }))
@@ -286,9 +285,8 @@ impl SkillManager {
             let (tell, outcome) = oneshot::channel();
             let Course { slot, event: durable, plain, cell, admission, most } = course;
             self.runtime().spawn(async move {
-                let _flying = flying;
                 let result = run(admission).await;
-                settle(&slot, &durable, &plain, &cell, most, result).await.tell(tell).await;
+                settle(&slot, &durable, &plain, &cell, most, result).await.tell(tell, Some(flying)).await;
             });
             DurableHandle { id, outcome }
         });
@@ -321,10 +319,14 @@ enum Settled {
 }
 
 impl Settled {
-    async fn tell(self, outcome: oneshot::Sender<Result<Response>>) {
+    async fn tell(self, outcome: oneshot::Sender<Result<Response>>, flying: Option<Flying>) {
         match self {
-            // Nobody may be waiting any more.
-            Settled::Over(result) => drop(outcome.send(result)),
+            Settled::Over(result) => {
+                // Whoever learns the outcome can resume the event at once.
+                drop(flying);
+                // Nobody may be waiting any more.
+                drop(outcome.send(result));
+            }
             Settled::Ended { result, store, id, end } => {
                 drop(outcome.send(result));
                 if let Err(error) = store.done(id, end).await {

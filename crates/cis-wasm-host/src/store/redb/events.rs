@@ -9,8 +9,8 @@
 //!
 //! What must stay true:
 //! - an event is in `events` or in `ended`, never in both; `journals` and `dead` are of events in `events`;
-//! - the pieces of a journal follow each other without a gap, because each is written in one transaction with the event
-//!   still there, and those of one event one after the other;
+//! - the pieces of a journal follow each other without a gap and without an overlap: a piece is taken only when nothing is
+//!   stored from its first call on;
 //! - the largest number ever given out stays in `events` or `ended`, so that none is given out twice.
 
 use async_trait::async_trait;
@@ -73,18 +73,18 @@ impl<'t> EventTables<'t> {
                 Ok(Wrote::Done(true))
             }
             EventStep::Append(piece) => {
+                if let Err(error) = self.admits(&piece)? {
+                    return Ok(Err(error));
+                }
                 if !piece.entries.is_empty() {
-                    if !self.has(piece.event)? {
-                        return Ok(Err(unknown(piece.event)));
-                    }
                     self.append(&piece)?;
                 }
                 Ok(Wrote::Done(true))
             }
             EventStep::Change { mut piece, change, entry } => {
                 // Before memory is touched: what follows must not fail but as a whole.
-                if !self.has(piece.event)? {
-                    return Ok(Err(unknown(piece.event)));
+                if let Err(error) = self.admits(&piece)? {
+                    return Ok(Err(error));
                 }
                 let changed = memory.change(&change)?;
                 piece.entries.push(entry(&changed));
@@ -121,8 +121,21 @@ impl<'t> EventTables<'t> {
         Ok(self.dead.remove(id.number())?.is_some())
     }
 
-    fn has(&self, id: EventId) -> Result<bool, redb::Error> {
-        Ok(self.events.get(id.number())?.is_some())
+    /// Whether a piece belongs to an event that is there, and to a run of it that knows all that is stored. One that went on
+    /// from less would do again what was done.
+    fn admits(&self, piece: &JournalPiece) -> Result<Result<(), BackendError>, redb::Error> {
+        let id = piece.event;
+        if self.events.get(id.number())?.is_none() {
+            return Ok(Err(unknown(id)));
+        }
+        let known = self.journals.range((id.number(), piece.first)..=(id.number(), u64::MAX))?.next().transpose()?;
+        Ok(match known {
+            None => Ok(()),
+            Some(_) => {
+                let why = format!("the store has call {} of event {id} already", piece.first);
+                Err(BackendError::new(BackendErrorKind::InvalidRequest, why))
+            }
+        })
     }
 
     fn append(&mut self, piece: &JournalPiece) -> Result<(), redb::Error> {
