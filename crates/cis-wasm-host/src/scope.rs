@@ -2,14 +2,20 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use crate::{Amounts, Grants, Quota};
 
 /// A skill's name: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`, beginning with a letter or digit.
 ///
 /// It names the skill's namespace in memory, so it can hold nothing that would lead out of one.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SkillName(String);
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SkillName {
+    /// The skill's namespace, `skill/NAME`: it is asked for with every call that reaches memory.
+    namespace: Arc<str>,
+}
+
+const NAMESPACE: &str = "skill/";
 
 /// Why a text is not a [`SkillName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -21,7 +27,18 @@ pub struct SkillNameError {
 impl SkillName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        &self.namespace[NAMESPACE.len()..]
+    }
+
+    /// The text of the skill's own namespace.
+    pub(crate) fn namespace(&self) -> &Arc<str> {
+        &self.namespace
+    }
+}
+
+impl fmt::Debug for SkillName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("SkillName").field(&self.as_str()).finish()
     }
 }
 
@@ -34,7 +51,7 @@ impl FromStr for SkillName {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'));
         if head && rest && name.len() <= 64 {
-            Ok(SkillName(name.to_owned()))
+            Ok(SkillName { namespace: format!("{NAMESPACE}{name}").into() })
         } else {
             // The text is the caller's, of any length: quote only its beginning.
             Err(SkillNameError { name: name.chars().take(80).collect() })
@@ -44,7 +61,7 @@ impl FromStr for SkillName {
 
 impl fmt::Display for SkillName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 

@@ -85,7 +85,7 @@ const INLINE: Duration = Duration::from_micros(150);
 impl Running {
     /// Makes a host call and waits for the answer, as long as the run has patience.
     pub(crate) fn ask(&mut self, call: HostCall) -> Result<Result<HostReply, HostError>, Error> {
-        let name = call.name();
+        let (name, watched) = (call.name(), self.watch.is_some());
         if let Patience::Inline { since, .. } = &self.patience
             && since.elapsed() > INLINE
         {
@@ -94,7 +94,8 @@ impl Running {
         let parks =
             !matches!(self.patience, Patience::Holds) && may_wait(&call) && !self.context.journal.is_replaying();
         if !parks {
-            return block_on(self.host.call(&mut self.context, call), &self.clock, name, self.worker.as_ref());
+            let asked = self.host.call(&mut self.context, call);
+            return block_on(asked, &self.clock, name, self.worker.as_ref(), watched);
         }
         let vacant = self.context.another();
         let context = std::mem::replace(&mut self.context, vacant);
@@ -102,13 +103,13 @@ impl Running {
         let answered = match &self.patience {
             Patience::Inline { waker, .. } => {
                 let poll = |_: &mut Context<'_>| pending.poll(&mut Context::from_waker(waker));
-                poll_for(poll, &self.clock, name, None, Some(Duration::ZERO))
+                poll_for(poll, &self.clock, name, None, watched, Some(Duration::ZERO))
             }
             Patience::Parks(patience) => {
                 // Not while others wait for the thread. That short a wait needs nobody to take its place.
                 let wanted = self.worker.as_ref().is_some_and(|worker| worker.workers.are_wanted());
                 let patience = if wanted { Duration::ZERO } else { *patience };
-                poll_for(|context| pending.poll(context), &self.clock, name, None, Some(patience))
+                poll_for(|context| pending.poll(context), &self.clock, name, None, watched, Some(patience))
             }
             Patience::Holds => unreachable!("such a run was seen to above"),
         };

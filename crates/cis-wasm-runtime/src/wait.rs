@@ -14,6 +14,7 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use crate::clock::Clock;
 use crate::error::{Error, GUEST_CODE};
 use crate::guest::{LONG, OnWorker};
+use crate::interrupt;
 
 /// Wakes the thread it was made on.
 struct Unpark {
@@ -47,16 +48,17 @@ const FOREVER: Duration = Duration::from_secs(u32::MAX as u64);
 /// A future that is ready at once costs one poll. Otherwise the thread sleeps, and if it is a worker, another may take its
 /// place while it does. `during` is named in the error.
 ///
-/// The clock is looked at before and after: a call costs the guest next to no fuel, and the host
+/// In a run that is not `watched` the clock is looked at before and after: a call costs the guest next to no fuel, and the host
 /// whatever it takes. When the deadline passes in a call that took no time to speak of, it was not the call that was late.
 pub(crate) fn block_on<F: Future>(
     future: F,
     clock: &Clock,
     during: &'static str,
     worker: Option<&OnWorker>,
+    watched: bool,
 ) -> Result<F::Output, Error> {
     let mut future = pin!(future);
-    let output = poll_for(|context| future.as_mut().poll(context), clock, during, worker, None)?;
+    let output = poll_for(|context| future.as_mut().poll(context), clock, during, worker, watched, None)?;
     Ok(output.expect("there is no end to its patience"))
 }
 
@@ -66,9 +68,11 @@ pub(crate) fn poll_for<T>(
     clock: &Clock,
     during: &'static str,
     worker: Option<&OnWorker>,
+    watched: bool,
     patience: Option<Duration>,
 ) -> Result<Option<T>, Error> {
-    let left = clock.check()?;
+    // Nobody has to look at the clock for a run that the watch would have stopped.
+    let left = if watched && !interrupt::is_stopped() { None } else { Some(clock.check()?) };
     let mut until = None;
     UNPARK.with(|own| {
         let (unpark, waker) = &**own;
@@ -78,8 +82,11 @@ pub(crate) fn poll_for<T>(
             unpark.woken.store(false, Ordering::Relaxed);
             if let Poll::Ready(output) = poll(&mut context) {
                 // A backend that blocks the thread is not interrupted, but its answer comes too late all the same.
-                if !unwired(Limit::Wait) {
-                    let late = if held.is_none() && clock.deadline.since(left) < LONG { GUEST_CODE } else { during };
+                let stopped = left.is_some() || held.is_some() || interrupt::is_stopped();
+                if stopped && !unwired(Limit::Wait) {
+                    // Where nobody looked at the clock before, a call that took long is known by how late it is.
+                    let took = clock.deadline.since(left.unwrap_or_default());
+                    let late = if held.is_none() && took < LONG { GUEST_CODE } else { during };
                     clock.deadline.left(late)?;
                 }
                 return Ok(Some(output));
@@ -125,7 +132,7 @@ mod tests {
             let begin = Instant::now();
             while begin.elapsed() < blocks {}
         };
-        match block_on(call, &clock, "host_call", None).unwrap_err().kind() {
+        match block_on(call, &clock, "host_call", None, false).unwrap_err().kind() {
             ErrorKind::DeadlineExceeded { during, .. } => Some(during),
             _ => None,
         }

@@ -10,17 +10,17 @@ use crate::{BackendError, BackendErrorKind, SkillName};
 
 /// A space of keys. A skill has its own; others it reaches only where its manifest names them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Namespace(String);
+pub struct Namespace(Arc<str>);
 
 impl Namespace {
     /// A skill's own.
     pub fn of_skill(name: &SkillName) -> Self {
-        Namespace(format!("skill/{name}"))
+        Namespace(name.namespace().clone())
     }
 
     /// A shared one. Its name follows the rules of a skill's.
     pub fn shared(name: &SkillName) -> Self {
-        Namespace(format!("shared/{name}"))
+        Namespace(format!("shared/{name}").into())
     }
 
     /// A text that is different for every namespace: `skill/NAME` or `shared/NAME`.

@@ -117,6 +117,11 @@ pub(crate) fn are_possible() -> bool {
     set.is_ok()
 }
 
+/// Whether the innermost run on this thread was stopped.
+pub(crate) fn is_stopped() -> bool {
+    entries().next().is_some_and(Entry::stopped)
+}
+
 /// Whether a run is going on on this thread.
 pub(crate) fn is_running() -> bool {
     !INNERMOST.get().is_null()
