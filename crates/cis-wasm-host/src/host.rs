@@ -257,6 +257,22 @@ impl Host {
         self.inner.events.as_ref()
     }
 
+    /// Whether a call may have to wait for a backend.
+    pub fn may_wait(&self, call: &HostCall) -> bool {
+        match call {
+            HostCall::ConfigGet { .. } | HostCall::Log { .. } | HostCall::SetError { .. } => false,
+            HostCall::AiChat { .. } | HostCall::HttpPost { .. } => true,
+            HostCall::MemoryDelete { .. }
+            | HostCall::MemoryGet { .. }
+            | HostCall::MemoryList { .. }
+            | HostCall::MemorySet { .. } => {
+                let immediate = self.inner.memory.as_ref().is_some_and(|memory| memory.is_immediate());
+                // A store of events takes memory's place.
+                self.inner.events.is_some() || !immediate
+            }
+        }
+    }
+
     /// Answers one call of a skill.
     ///
     /// Failures that the guest may handle are statuses in the reply, and stand in

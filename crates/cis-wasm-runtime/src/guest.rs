@@ -13,7 +13,7 @@ use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::interrupt::{self, Watch};
 use crate::memory::{self, GuestMemory};
-use crate::pending::{Pending, may_wait};
+use crate::pending::Pending;
 use crate::trap;
 use crate::wait::{block_on, poll_for};
 use crate::worker::{Away, SkillId, Workers};
@@ -91,8 +91,9 @@ impl Running {
         {
             return Err(self.put_down(PutDown::Long));
         }
-        let parks =
-            !matches!(self.patience, Patience::Holds) && may_wait(&call) && !self.context.journal.is_replaying();
+        let parks = !matches!(self.patience, Patience::Holds)
+            && self.host.may_wait(&call)
+            && !self.context.journal.is_replaying();
         if !parks {
             let asked = self.host.call(&mut self.context, call);
             return block_on(asked, &self.clock, name, self.worker.as_ref(), watched);

@@ -77,8 +77,3 @@ impl Pending {
         self.context.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
     }
 }
-
-/// Whether a backend may let a call of this kind wait.
-pub(crate) fn may_wait(call: &HostCall) -> bool {
-    !matches!(call, HostCall::ConfigGet { .. } | HostCall::Log { .. } | HostCall::SetError { .. })
-}

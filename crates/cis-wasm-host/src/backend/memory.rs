@@ -74,6 +74,12 @@ impl Default for Quota {
 /// Keys are UTF-8, 1 to [`cis_wasm_abi::ceilings::KEY`] bytes; values at most [`cis_wasm_abi::ceilings::VALUE`] bytes.
 #[async_trait]
 pub trait MemoryBackend: Send + Sync + 'static {
+    /// Whether every call is answered when it is first polled, without waiting for anything. An event then makes no
+    /// preparations to wait; a call that waits all the same holds its thread. `false` where a backend does not say.
+    fn is_immediate(&self) -> bool {
+        false
+    }
+
     /// The value of a key, or `None` when there is no such key.
     ///
     /// # Errors
@@ -107,6 +113,10 @@ pub trait MemoryBackend: Send + Sync + 'static {
 
 #[async_trait]
 impl<B: MemoryBackend + ?Sized> MemoryBackend for Arc<B> {
+    fn is_immediate(&self) -> bool {
+        (**self).is_immediate()
+    }
+
     async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
         (**self).get(namespace, key).await
     }
@@ -126,6 +136,10 @@ impl<B: MemoryBackend + ?Sized> MemoryBackend for Arc<B> {
 
 #[async_trait]
 impl<B: MemoryBackend + ?Sized> MemoryBackend for Box<B> {
+    fn is_immediate(&self) -> bool {
+        (**self).is_immediate()
+    }
+
     async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
         (**self).get(namespace, key).await
     }

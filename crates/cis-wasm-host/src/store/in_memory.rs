@@ -37,6 +37,10 @@ impl InMemory {
 
 #[async_trait]
 impl MemoryBackend for InMemory {
+    fn is_immediate(&self) -> bool {
+        true
+    }
+
     async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
         Ok(self.spaces().get(namespace).and_then(|space| space.values.get(key).cloned()))
     }
