@@ -347,10 +347,11 @@ impl Live {
     }
 }
 
-/// Whether an error is the trap that a limit on guest code ends in. The guest's own may look the same: then its counter is
-/// not below zero, and nobody stopped it.
+/// Whether an error may come of a limit on guest code. The guest's own traps may look the same: then its counter is not below
+/// zero, and nobody stopped it. And an empty counter looks like all fuel used where nobody knows that it was emptied.
 fn is_limit(error: &Error) -> bool {
-    matches!(error.kind(), ErrorKind::Trapped { trap: TrapKind::Unreachable | TrapKind::StackOverflow, .. })
+    let trap = matches!(error.kind(), ErrorKind::Trapped { trap: TrapKind::Unreachable | TrapKind::StackOverflow, .. });
+    trap || matches!(error.kind(), ErrorKind::OutOfFuel { .. })
 }
 
 /// Where a function's code begins.
