@@ -4,14 +4,14 @@ use cis_wasm_abi::{Packed, Region, ceilings};
 use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, Host, HostCall, HostError, HostReply};
 use std::sync::Arc;
-use std::task::{Context, Waker};
+use std::task::Context;
 use std::time::{Duration, Instant};
 use wasmer::{FunctionEnvMut, TypedFunction, WASM_PAGE_SIZE};
 
 use crate::clock::{Clock, Fuel};
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
-use crate::interrupt::{self, Watch};
+use crate::interrupt;
 use crate::memory::{self, GuestMemory};
 use crate::pending::Pending;
 use crate::trap;
@@ -43,8 +43,8 @@ pub(crate) struct Running {
     pub context: CallContext,
     pub fuel: Fuel,
     pub clock: Clock,
-    /// Who stops it when it is due, where it does not look at the clock itself.
-    pub watch: Option<Arc<Watch>>,
+    /// Whether the watch stops it when it is due. Otherwise it looks at the clock itself.
+    pub watched: bool,
     /// What happens when a host call is not answered at once.
     pub patience: Patience,
     /// Why the run was put down, if it was. It is to be run again.
@@ -56,18 +56,14 @@ pub(crate) struct Running {
 }
 
 /// What happens when a host call is not answered at once.
-#[derive(Clone)]
+#[derive(Clone, Copy)]
 pub(crate) enum Patience {
     /// The thread waits for the answer.
     Holds,
     /// The thread waits for so long, if nobody else wants it, and then the run is put down.
     Parks(Duration),
     /// The run is put down at once, and also when it has taken long: its thread is not ours to keep.
-    Inline {
-        /// Wakes whoever polls the call from then on.
-        waker: Waker,
-        since: Instant,
-    },
+    Inline { since: Instant },
 }
 
 /// Why a run was put down.
@@ -85,35 +81,31 @@ const INLINE: Duration = Duration::from_micros(150);
 impl Running {
     /// Makes a host call and waits for the answer, as long as the run has patience.
     pub(crate) fn ask(&mut self, call: HostCall) -> Result<Result<HostReply, HostError>, Error> {
-        let (name, watched) = (call.name(), self.watch.is_some());
-        if let Patience::Inline { since, .. } = &self.patience
+        let name = call.name();
+        if let Patience::Inline { since } = self.patience
             && since.elapsed() > INLINE
         {
             return Err(self.put_down(PutDown::Long));
         }
-        let parks = !matches!(self.patience, Patience::Holds)
-            && self.host.may_wait(&call)
-            && !self.context.journal.is_replaying();
-        if !parks {
+        let patience = match self.patience {
+            _ if self.context.journal.is_replaying() || !self.host.may_wait(&call) => None,
+            Patience::Holds => None,
+            // That short a wait needs nobody to take the thread's place; and nobody who wants it has to wait.
+            Patience::Parks(patience) => {
+                let wanted = self.worker.as_ref().is_some_and(|worker| worker.workers.are_wanted());
+                Some(if wanted { Duration::ZERO } else { patience })
+            }
+            Patience::Inline { .. } => Some(Duration::ZERO),
+        };
+        let Some(patience) = patience else {
             let asked = self.host.call(&mut self.context, call);
-            return block_on(asked, &self.clock, name, self.worker.as_ref(), watched);
-        }
+            return block_on(asked, &self.clock, name, self.worker.as_ref(), self.watched);
+        };
         let vacant = self.context.another();
         let context = std::mem::replace(&mut self.context, vacant);
         let mut pending = Pending::new(self.host.clone(), context, call);
-        let answered = match &self.patience {
-            Patience::Inline { waker, .. } => {
-                let poll = |_: &mut Context<'_>| pending.poll(&mut Context::from_waker(waker));
-                poll_for(poll, &self.clock, name, None, watched, Some(Duration::ZERO))
-            }
-            Patience::Parks(patience) => {
-                // Not while others wait for the thread. That short a wait needs nobody to take its place.
-                let wanted = self.worker.as_ref().is_some_and(|worker| worker.workers.are_wanted());
-                let patience = if wanted { Duration::ZERO } else { *patience };
-                poll_for(|context| pending.poll(context), &self.clock, name, None, watched, Some(patience))
-            }
-            Patience::Holds => unreachable!("such a run was seen to above"),
-        };
+        let poll = |context: &mut Context<'_>| pending.poll(context);
+        let answered = poll_for(poll, &self.clock, name, None, self.watched, Some(patience));
         if let Ok(None) = answered {
             return Err(self.put_down(PutDown::Waits(pending)));
         }

@@ -13,7 +13,7 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use cis_wasm_host::{HostError, HostReply};
@@ -73,12 +73,12 @@ impl Handling {
     }
 
     /// Runs the event as far as it gets at once.
-    fn begin(&self, task: Task, waker: &Waker) -> Result<Stage, Box<Outcome>> {
+    fn begin(&self, task: Task) -> Result<Stage, Box<Outcome>> {
         // Where a run is going on already, a skill's backend handles an event of a skill: that goes only so deep on one stack.
         if interrupt::is_running() || !self.skill.is_brief() {
             return Ok(self.send(task));
         }
-        let patience = Patience::Inline { waker: waker.clone(), since: Instant::now() };
+        let patience = Patience::Inline { since: Instant::now() };
         let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
         let attempt = self.skill.runtime.workers().scoped(attempt);
         self.skill.took(matches!(attempt, Attempt::PutDown { waits: None, .. }));
@@ -175,7 +175,7 @@ impl Future for Handling {
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
         loop {
             let (next, ready) = match std::mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Due(task) => (self.begin(task, context.waker()), true),
+                Stage::Due(task) => (self.begin(task), true),
                 Stage::OnWorker { mut answer, _cancel } => match Pin::new(&mut answer).poll(context) {
                     Poll::Pending => (Ok(Stage::OnWorker { answer, _cancel }), false),
                     Poll::Ready(Ok(attempt)) => (self.after(attempt), true),

@@ -316,19 +316,16 @@ impl Live {
         faults::let_through();
         // The counter starts where the run's fuel does.
         let slice = running.fuel.next_slice(0);
-        let (clock, watch) = (running.clock.clone(), running.watch.clone());
-        let turn = running.worker.as_ref().map(|worker| (worker.workers.clone(), worker.skill));
+        let (clock, watched) = (running.clock.clone(), running.watched);
+        let turn = running.worker.as_ref().filter(|_| watched).map(|worker| (worker.workers.clone(), worker.skill));
         let mut env = self.env.clone().into_mut(&mut self.store);
         env.data_mut().running = Some(running);
         // SAFETY: the counter is there as long as the store, whose exclusive borrow is held until the entry is gone.
-        let entry = unsafe { Entry::new(&clock, self.code.clone(), self.counter.at()) };
+        let entry = unsafe { Entry::new(&clock, watched, self.code.clone(), self.counter.at()) };
         let counter = self.counter;
         let result = slice.and_then(|slice| {
             counter.set(slice);
-            match &watch {
-                Some(watch) => interrupt::during(watch, &entry, turn, || body(&self.exports, &mut env)),
-                None => body(&self.exports, &mut env),
-            }
+            interrupt::during(&entry, turn, || body(&self.exports, &mut env))
         });
         let left = entry.fuel_left(counter.get());
         let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len());

@@ -401,19 +401,19 @@ pub(crate) enum Thread {
 impl Program {
     fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread, patience: Patience) -> Running {
         let inline = matches!(patience, Patience::Inline { .. });
-        let watch = runtime.signals().then(|| runtime.watch().clone());
+        let watched = runtime.signals();
         Running {
             host: self.host.clone(),
             context: CallContext::new(self.scope.clone()),
-            fuel: Fuel::new(self.limits.fuel, if watch.is_some() && !inline { u64::MAX } else { SLICE }),
+            fuel: Fuel::new(self.limits.fuel, if watched && !inline { u64::MAX } else { SLICE }),
             clock: clock.clone(),
             worker: match on {
                 Thread::Lent => None,
                 Thread::Worker(skill) => {
-                    Some(OnWorker { workers: runtime.workers().clone(), skill, watched: watch.is_some(), long: None })
+                    Some(OnWorker { workers: runtime.workers().clone(), skill, watched, long: None })
                 }
             },
-            watch,
+            watched,
             patience,
             put_down: None,
             allocating: false,

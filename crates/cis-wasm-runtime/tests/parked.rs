@@ -5,13 +5,14 @@ mod common;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
-use std::thread;
+use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, Journal, Resource};
-use cis_wasm_runtime::{Compiler, Outcome, WasmInstance};
+use cis_wasm_runtime::{Compiler, Outcome, WasmInstance, WasmRuntime};
 use common::waiting::{LateAi, all, asking, load};
 
 #[test]
@@ -121,5 +122,42 @@ fn a_backend_may_wait_for_another_skills_event() {
         let outer = load(&guest.with(|spec| spec.host = Host::builder().ai(Asks(inner)).build()), *compiler);
         let outcome = all(vec![outer.handle("go", Bytes::from("abc"))], |_| {}).remove(0);
         assert_eq!(outcome.result.unwrap(), "to a");
+    }
+}
+
+#[test]
+fn an_event_within_an_events_call_does_not_begin_on_its_stack() {
+    /// Says which thread asked it.
+    struct WhichThread(Arc<Mutex<Option<ThreadId>>>);
+
+    #[async_trait::async_trait]
+    impl AiBackend for WhichThread {
+        async fn chat(&self, _: AiRequest) -> Result<AiReply, BackendError> {
+            *self.0.lock().unwrap() = Some(thread::current().id());
+            Ok(AiReply { text: "yes".into(), prompt_tokens: 1, reply_tokens: 1 })
+        }
+    }
+
+    struct Asks(WasmInstance);
+
+    #[async_trait::async_trait]
+    impl AiBackend for Asks {
+        async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+            assert_eq!(self.0.handle("go", Bytes::from(request.prompt)).await.result.unwrap(), "yes");
+            Ok(AiReply { text: "done".into(), prompt_tokens: 1, reply_tokens: 1 })
+        }
+    }
+
+    for signals in [true, false] {
+        let runtime = WasmRuntime::builder().signals(signals).build().unwrap();
+        let load = |host: Host| {
+            let guest = asking(1, &LateAi::default()).with(|spec| spec.host = host);
+            runtime.load(&guest.wasm, guest.spec).unwrap()
+        };
+        let asked_on = Arc::new(Mutex::new(None));
+        let inner = load(Host::builder().ai(WhichThread(asked_on.clone())).build());
+        let outer = load(Host::builder().ai(Asks(inner)).build());
+        assert_eq!(outer.run("go", b"a").result.unwrap(), "done");
+        assert!(asked_on.lock().unwrap().is_some_and(|asked| asked != thread::current().id()), "signals: {signals}");
     }
 }

@@ -51,28 +51,31 @@ pub(crate) struct Entry {
     taken: Cell<Option<i64>>,
     /// The run on this thread within which this one goes on, if any: a backend may run a skill.
     outer: Cell<*const Entry>,
+    /// The thread's slot, while the entry is on the list.
+    slot: Cell<*const Slot>,
 }
 
 thread_local! {
     /// The innermost run on this thread.
     static INNERMOST: Cell<*const Entry> = const { Cell::new(ptr::null()) };
-    /// This thread's slot, while it has a run.
-    static OWN_SLOT: Cell<*const Slot> = const { Cell::new(ptr::null()) };
 }
 
 impl Entry {
+    /// One that is stopped from outside if it is `watched`. If not, it is on the list all the same, so that others know of it.
+    ///
     /// # Safety
     ///
     /// `counter` has to be readable and writable until the entry is dropped, and nobody else's meanwhile but this thread's.
-    pub(crate) unsafe fn new(clock: &Clock, code: Range<usize>, counter: NonNull<i64>) -> Self {
+    pub(crate) unsafe fn new(clock: &Clock, watched: bool, code: Range<usize>, counter: NonNull<i64>) -> Self {
         Entry {
-            due: clock.deadline.due(),
-            cancel: clock.cancel.clone(),
+            due: if watched { clock.deadline.due() } else { u64::MAX },
+            cancel: if watched { clock.cancel.clone() } else { Cancel::default() },
             code,
             counter,
             stopped: Cell::new(false),
             taken: Cell::new(None),
             outer: Cell::new(ptr::null()),
+            slot: Cell::new(ptr::null()),
         }
     }
 
@@ -131,11 +134,11 @@ pub(crate) fn is_running() -> bool {
 pub(crate) type WorkersTurn = (Arc<Workers>, SkillId);
 
 /// Runs guest code that is stopped when it is due. When it has a worker's turn, another takes its place once it runs long.
-pub(crate) fn during<T>(watch: &Watch, entry: &Entry, turn: Option<WorkersTurn>, body: impl FnOnce() -> T) -> T {
+pub(crate) fn during<T>(entry: &Entry, turn: Option<WorkersTurn>, body: impl FnOnce() -> T) -> T {
     with_slot(|slot| {
         let _turn = turn.map(|turn| slot.take_turn(turn));
         let _listed = Listed::new(slot, entry);
-        watch.know(slot);
+        slot.begin();
         body()
     })
 }
@@ -150,8 +153,8 @@ impl<'s> Listed<'s> {
     fn new(slot: &'s Arc<Slot>, entry: &Entry) -> Self {
         let outer = INNERMOST.get();
         entry.outer.set(outer);
+        entry.slot.set(Arc::as_ptr(slot));
         INNERMOST.set(entry);
-        OWN_SLOT.set(Arc::as_ptr(slot));
         entry.cancel.runs_on(slot);
         slot.set_due(earliest());
         Listed { slot, outer }
@@ -161,9 +164,6 @@ impl<'s> Listed<'s> {
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
         INNERMOST.set(self.outer);
-        if self.outer.is_null() {
-            OWN_SLOT.set(ptr::null());
-        }
         self.slot.set_due(earliest());
     }
 }
@@ -183,10 +183,8 @@ fn earliest() -> u64 {
 
 /// What a thread does that was signalled while none of its runs is due: it says when the first of them is.
 fn look_again() {
-    OWN_SLOT.with(|slot| {
-        // SAFETY: the pointer is set while `during` runs, which keeps the slot.
-        if let Some(slot) = unsafe { slot.get().as_ref() } {
-            slot.looked(earliest());
-        }
-    });
+    // SAFETY: an entry on the list has its thread's slot, which `during` keeps.
+    if let Some(slot) = entries().next().and_then(|entry| unsafe { entry.slot.get().as_ref() }) {
+        slot.looked(earliest());
+    }
 }

@@ -119,13 +119,6 @@ impl Watch {
         wake_before(due);
         Alarm(key)
     }
-
-    /// Lets the watch know of a run that has begun, if it would wake too late for it.
-    pub(crate) fn know(&self, slot: &Slot) {
-        note(&RAN);
-        let due = slot.due.load(Ordering::Relaxed).min(slot.long_at.load(Ordering::Relaxed));
-        wake_before(due);
-    }
 }
 
 /// Somebody who is to be woken.
@@ -185,6 +178,12 @@ impl Slot {
     pub(super) fn set_due(&self, due: u64) {
         self.tries.store(0, Ordering::Relaxed);
         self.due.store(due, Ordering::SeqCst);
+    }
+
+    /// A run has begun: the watch is woken if it would wake too late for it.
+    pub(super) fn begin(&self) {
+        note(&RAN);
+        wake_before(self.due.load(Ordering::Relaxed).min(self.long_at.load(Ordering::Relaxed)));
     }
 
     /// The thread has looked, and this is when the first of its runs is due.
