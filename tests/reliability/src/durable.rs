@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -21,12 +21,11 @@ use cis_skill::{
 
 use crate::Outcome;
 use crate::guests::module;
+use crate::life::{Life, live};
 
 const SKILL: &str = "durable";
 /// Events in flight, beside those that were resumed.
 const SENDERS: u64 = 16;
-/// The most lines of the child that are waited for before the kill.
-const PATIENCE: u64 = 60;
 /// Numbers of events that one life can use.
 const LIFE: u64 = 1_000_000;
 
@@ -258,38 +257,17 @@ fn one_life(file: &Path, url: &str, first: Option<u64>, dice: &mut fastrand::Rng
     if let Some(first) = first {
         command.args(["--first", &first.to_string()]);
     }
-    let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().expect("stdout was piped"));
-    let (patience, moment) = (dice.u64(1..=PATIENCE), Duration::from_micros(dice.u64(..2_000)));
-    let (mut line, mut read, mut killed) = (Vec::new(), 0, false);
-    loop {
-        line.clear();
-        // What was printed before the kill counts as well, up to a line that the kill cut off.
-        if lines.read_until(b'\n', &mut line)? == 0 || !line.ends_with(b"\n") {
-            break;
-        }
-        let text = String::from_utf8_lossy(&line);
-        match text.split_whitespace().collect::<Vec<_>>()[..] {
+    let Life { lines, killed, ended } = live(&mut command, first.is_some(), dice, |words| {
+        match *words {
             ["recovered", events] => known.recovered += events.parse::<u64>()?,
             ["accepted", number, id] => drop(known.accepted.insert(number.parse()?, id.parse()?)),
             ["ended", _, id] => drop(known.ended.insert(id.parse()?)),
-            _ => {
-                child.kill()?;
-                child.wait()?;
-                return Err(format!("the child said: {text}").into());
-            }
+            _ => return Ok(false),
         }
-        read += 1;
-        if first.is_some() && read == patience {
-            // Into the middle of whatever the child is doing.
-            thread::sleep(moment);
-            child.kill()?;
-            killed = true;
-        }
-    }
-    let ended = child.wait()?;
+        Ok(true)
+    })?;
     match first.is_some() == killed && ended.success() != killed {
         true => Ok(()),
-        false => Err(format!("the child ended after {read} lines ({ended})").into()),
+        false => Err(format!("the child ended after {lines} lines ({ended})").into()),
     }
 }

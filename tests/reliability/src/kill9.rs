@@ -4,24 +4,23 @@
 //! each event that was answered. It is killed after some of them, over and over on one file.
 
 use std::collections::BTreeMap;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use cis_skill::{Event, LoadOptions, MemoryBackend, Namespace, RedbMemory, SkillManager};
 
 use crate::Outcome;
 use crate::figures::Spread;
 use crate::guests::writer;
+use crate::life::{Life, live};
 
 const SKILL: &str = "writer";
 const THREADS: u64 = 4;
 /// Few, so that values are overwritten: an old one must not come back.
 const KEYS: u64 = 7;
-/// The most events that are waited for before the kill.
-const PATIENCE: u64 = 60;
 
 fn key(thread: u64, number: u64) -> String {
     format!("{thread}/{}", number % KEYS)
@@ -138,40 +137,16 @@ fn one_life(
     dice: &mut fastrand::Rng,
     acknowledged: &mut Acknowledged,
 ) -> Result<u64, Box<dyn std::error::Error>> {
-    let mut child = Command::new(std::env::current_exe()?)
-        .args(["kill9-child", "--first", &first.to_string(), "--file"])
-        .arg(file)
-        .stdout(Stdio::piped())
-        .spawn()?;
-    let mut lines = BufReader::new(child.stdout.take().expect("stdout was piped"));
-    let (patience, moment) = (dice.u64(1..=PATIENCE), Duration::from_micros(dice.u64(..2_000)));
-    let (mut line, mut read, mut killed) = (Vec::new(), 0, false);
-    loop {
-        line.clear();
-        // What was printed before the kill counts as well, up to a line that the kill cut off.
-        if lines.read_until(b'\n', &mut line)? == 0 || !line.ends_with(b"\n") {
-            break;
-        }
-        let text = String::from_utf8_lossy(&line);
-        let words: Vec<&str> = text.split_whitespace().collect();
-        let ["ack", thread, number] = words[..] else {
-            child.kill()?;
-            child.wait()?;
-            return Err(format!("the child said: {text}").into());
-        };
+    let mut command = Command::new(std::env::current_exe()?);
+    command.args(["kill9-child", "--first", &first.to_string(), "--file"]).arg(file);
+    let Life { lines, killed, ended } = live(&mut command, true, dice, |words| {
+        let ["ack", thread, number] = words[..] else { return Ok(false) };
         let (thread, number): (u64, u64) = (thread.parse()?, number.parse()?);
         acknowledged.insert((thread, key(thread, number)), number);
-        read += 1;
-        if read == patience {
-            // Into the middle of whatever the child is doing.
-            thread::sleep(moment);
-            child.kill()?;
-            killed = true;
-        }
-    }
-    let ended = child.wait()?;
+        Ok(true)
+    })?;
     if !killed || ended.success() {
-        return Err(format!("the child ended on its own after {read} writes ({ended})").into());
+        return Err(format!("the child ended on its own after {lines} writes ({ended})").into());
     }
-    Ok(read)
+    Ok(lines)
 }

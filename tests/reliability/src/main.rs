@@ -15,6 +15,7 @@ mod guests;
 mod heap;
 mod kill9;
 mod kills;
+mod life;
 mod neighbours;
 mod server;
 mod soak;
