@@ -117,6 +117,11 @@ pub enum ErrorKind {
         /// Its name.
         name: &'static str,
     },
+    /// The event was sent within as many others as may run within each other: see [`MAX_NESTING`](crate::MAX_NESTING).
+    NestedTooDeep {
+        /// How many those are.
+        most: u8,
+    },
     /// The event used up its fuel.
     OutOfFuel {
         /// How much it had.
@@ -218,6 +223,7 @@ impl Error {
             ErrorKind::InvalidModule { .. } => "invalid_module",
             ErrorKind::MissingExport { .. } => "missing_export",
             ErrorKind::ModuleTooLarge { .. } => "module_too_large",
+            ErrorKind::NestedTooDeep { .. } => "nested_too_deep",
             ErrorKind::OutOfFuel { .. } => "out_of_fuel",
             ErrorKind::OutOfMemory { .. } => "out_of_memory",
             ErrorKind::ResponseTooLarge { .. } => "response_too_large",
@@ -237,6 +243,7 @@ impl Error {
             ErrorKind::BadCache { .. }
             | ErrorKind::Cancelled
             | ErrorKind::EventTooLarge { .. }
+            | ErrorKind::NestedTooDeep { .. }
             | ErrorKind::RuntimeClosed => Fault::Caller,
             ErrorKind::CompileFailed { .. } | ErrorKind::Internal { .. } => Fault::Bug,
             ErrorKind::DeadlineExceeded { during, .. } if *during != GUEST_CODE => Fault::Backend,
@@ -328,6 +335,15 @@ impl fmt::Display for ErrorKind {
             }
             ErrorKind::ModuleTooLarge { what, has, ceiling } => {
                 write!(f, "the module has {has} {what}, more than the {ceiling} that are accepted")
+            }
+            ErrorKind::NestedTooDeep { most } => {
+                write!(
+                    f,
+                    "{most} events run within each other here, and no more may: a backend or a native skill sends events "
+                )?;
+                f.write_str(
+                    "to skills that call it again; break the circle, or have it send them from a task of their own",
+                )
             }
             ErrorKind::OutOfFuel { limit } => {
                 write!(

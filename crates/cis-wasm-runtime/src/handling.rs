@@ -24,6 +24,7 @@ use crate::error::{Error, ErrorKind};
 use crate::guest::{Patience, internal};
 use crate::interrupt::{self, Alarm};
 use crate::limits::Receipt;
+use crate::nesting::Depth;
 use crate::pending::Pending;
 use crate::run::{Attempt, Outcome, Skill, Task, Thread};
 
@@ -31,6 +32,8 @@ use crate::run::{Attempt, Outcome, Skill, Task, Thread};
 pub(crate) struct Handling {
     skill: Arc<Skill>,
     stage: Stage,
+    /// Known from its first poll on.
+    depth: Option<Depth>,
 }
 
 enum Stage {
@@ -69,7 +72,7 @@ impl Drop for CancelOnDrop {
 
 impl Handling {
     pub(crate) fn new(skill: Arc<Skill>, task: Task) -> Self {
-        Handling { skill, stage: Stage::Due(task) }
+        Handling { skill, stage: Stage::Due(task), depth: None }
     }
 
     /// Runs the event as far as it gets at once.
@@ -173,6 +176,20 @@ impl Future for Handling {
     type Output = Outcome;
 
     fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Outcome> {
+        let depth = match self.depth.map_or_else(Depth::of_next, Ok) {
+            Ok(depth) => depth,
+            Err(error) => {
+                self.stage = Stage::Over;
+                return Poll::Ready(self.skill.outcome_without_run(error));
+            }
+        };
+        self.depth = Some(depth);
+        depth.within(|| self.go_on(context))
+    }
+}
+
+impl Handling {
+    fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         loop {
             let (next, ready) = match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Due(task) => (self.begin(task), true),

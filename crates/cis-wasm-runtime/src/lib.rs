@@ -60,6 +60,7 @@ mod memory;
 mod meter;
 #[cfg(feature = "singlepass")]
 mod nan;
+mod nesting;
 mod pending;
 mod pool;
 mod program;
@@ -78,6 +79,7 @@ pub use compiler::Compiler;
 pub use error::{Error, ErrorKind};
 pub use inspect::{Inspection, inspect, manifest_section};
 pub use limits::{Limits, Receipt};
+pub use nesting::{MAX_NESTING, nested};
 pub use run::{LoadSpec, Outcome, State, WasmInstance};
 pub use runtime::{RuntimeBuilder, WasmRuntime};
 pub use tier::Tier;

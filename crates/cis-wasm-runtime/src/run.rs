@@ -20,6 +20,7 @@ use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
 use crate::instance::{Live, Origin, Ran, is_known};
 use crate::limits::{Limits, Receipt};
+use crate::nesting::Depth;
 use crate::pending::Pending;
 use crate::pool::Pool;
 use crate::program::Program;
@@ -211,6 +212,7 @@ pub(crate) struct Task {
 /// An event on its way to a worker.
 struct Event {
     task: Task,
+    depth: Depth,
     cancel: Cancel,
     reply: oneshot::Sender<Attempt>,
 }
@@ -231,6 +233,7 @@ pub(crate) enum Attempt {
 
 impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
+        let depth = Depth::of_next()?;
         let state = if unwired(Limit::Fresh) { State::Kept } else { spec.state };
         let (recorded, init, park_after) = (spec.recorded, spec.init.clone(), spec.park_after);
         let program = Program::make(&runtime, wasm, spec)?;
@@ -243,7 +246,7 @@ impl WasmInstance {
             None if recorded || state == State::Fresh => Journal::record(),
             None => Journal::OFF,
         };
-        let (started, ran) = live.start_up(running);
+        let (started, ran) = depth.within(|| live.start_up(running));
         if let Err(error) = started {
             return Err(error.with_log(ran.context.log));
         }
@@ -326,7 +329,10 @@ impl WasmInstance {
     /// is switched off.
     pub fn run_with(&self, event_type: &str, data: &[u8], journal: Journal) -> Outcome {
         let run = Run { begun: None, cancel: Cancel::default(), on: Thread::Lent, patience: Patience::Holds };
-        self.skill.handle(event_type, data, journal, run).outcome
+        match Depth::of_next() {
+            Ok(depth) => depth.within(|| self.skill.handle(event_type, data, journal, run)).outcome,
+            Err(error) => self.skill.outcome_without_run(error),
+        }
     }
 
     /// Handles an event, without waiting on a thread. The future belongs to no executor in particular.
@@ -366,7 +372,7 @@ impl WasmInstance {
     ///
     /// When `skill_shutdown` traps or exceeds a limit. The instance is gone all the same.
     pub fn shutdown(&self) -> Result<(), Error> {
-        self.skill.shut_down(Thread::Lent)
+        Depth::of_next()?.within(|| self.skill.shut_down(Thread::Lent))
     }
 
     /// The same on the runtime's workers, after the events that were sent before. The future belongs to no executor in
@@ -640,7 +646,7 @@ impl Skill {
     /// Sends an event to the workers.
     pub(crate) fn submit(self: &Arc<Self>, task: Task, cancel: Cancel) -> oneshot::Receiver<Attempt> {
         let (reply, answer) = oneshot::channel();
-        let event = Event { task, cancel, reply };
+        let event = Event { task, depth: Depth::here(), cancel, reply };
         let skill = self.clone();
         match &self.state {
             StateOf::Fresh(_) => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
@@ -688,12 +694,12 @@ impl Skill {
     }
 
     fn serve(&self, event: Event) {
-        let Event { task, cancel, reply } = event;
+        let Event { task, depth, cancel, reply } = event;
         let patience = match &self.state {
             StateOf::Fresh(_) => Patience::Parks(self.park_after),
             StateOf::Kept(_) => Patience::Holds,
         };
-        let attempt = self.attempt_safely(task, cancel, Thread::Worker(self.id), patience);
+        let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
         if let Attempt::Done(outcome) = &attempt
             && outcome.receipt.fuel < SLICE
         {

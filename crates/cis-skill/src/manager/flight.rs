@@ -7,6 +7,7 @@ use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use cis_wasm_host::{Host, SkillScope};
+use cis_wasm_runtime::nested;
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 
@@ -188,8 +189,12 @@ impl Flight {
             )));
         }
         let mut context = self.version.context();
-        let handled = AssertUnwindSafe(self.version.skill.handle_event(&mut context, event)).catch_unwind().await;
-        let result = handled.unwrap_or_else(|panic| Err(panicked(&*panic)));
+        let handled =
+            nested(AssertUnwindSafe(self.version.skill.handle_event(&mut context, event)).catch_unwind()).await;
+        let result = match handled {
+            Ok(handled) => handled.unwrap_or_else(|panic| Err(panicked(&*panic))),
+            Err(error) => Err(error.into()),
+        };
         let (receipt, log) = context.finish();
         match result {
             Ok(response) => Ok(response.with_event(receipt, log)),
