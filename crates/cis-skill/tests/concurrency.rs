@@ -202,8 +202,8 @@ fn a_skill_may_send_events_from_inside_an_event() {
     let manager = manager(&cis_skill::WasmRuntime::new().unwrap());
     tokio_current().block_on(async {
         manager.register(Recursive(manager.clone())).await.unwrap();
-        let response = manager.send_event("recursive", Event::new("test", vec![0; 50])).await.unwrap();
+        let response = manager.send_event("recursive", Event::new("test", vec![0; 15])).await.unwrap();
         assert_eq!(response.text().unwrap(), "end");
-        assert_eq!(manager.info("recursive").unwrap().events.ok, 51);
+        assert_eq!(manager.info("recursive").unwrap().events.ok, 16);
     });
 }
