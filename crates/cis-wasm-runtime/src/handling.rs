@@ -41,7 +41,7 @@ enum Stage {
     Due(Task),
     OnWorker {
         answer: oneshot::Receiver<Attempt>,
-        _cancel: CancelOnDrop,
+        cancel: CancelOnDrop,
     },
     Waiting(Waiting),
     /// Its outcome was given out.
@@ -62,11 +62,20 @@ struct Waiting {
 }
 
 /// Cancels an event whose future is dropped before its end.
-struct CancelOnDrop(Cancel);
+struct CancelOnDrop(Option<Cancel>);
+
+impl CancelOnDrop {
+    /// The event has ended. Nobody is to look for its run: that would wake the watch, and have it signal a thread.
+    fn disarm(mut self) {
+        self.0 = None;
+    }
+}
 
 impl Drop for CancelOnDrop {
     fn drop(&mut self) {
-        self.0.cancel();
+        if let Some(cancel) = &self.0 {
+            cancel.cancel();
+        }
     }
 }
 
@@ -91,7 +100,7 @@ impl Handling {
     fn send(&self, task: Task) -> Stage {
         let cancel = Cancel::possible();
         let answer = self.skill.submit(task, cancel.clone());
-        Stage::OnWorker { answer, _cancel: CancelOnDrop(cancel) }
+        Stage::OnWorker { answer, cancel: CancelOnDrop(Some(cancel)) }
     }
 
     /// What follows an attempt.
@@ -193,9 +202,12 @@ impl Handling {
         loop {
             let (next, ready) = match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Due(task) => (self.begin(task), true),
-                Stage::OnWorker { mut answer, _cancel } => match Pin::new(&mut answer).poll(context) {
-                    Poll::Pending => (Ok(Stage::OnWorker { answer, _cancel }), false),
-                    Poll::Ready(Ok(attempt)) => (self.after(attempt), true),
+                Stage::OnWorker { mut answer, cancel } => match Pin::new(&mut answer).poll(context) {
+                    Poll::Pending => (Ok(Stage::OnWorker { answer, cancel }), false),
+                    Poll::Ready(Ok(attempt)) => {
+                        cancel.disarm();
+                        (self.after(attempt), true)
+                    }
                     // The sender goes without an answer only when its job was dropped with the workers.
                     Poll::Ready(Err(_)) => {
                         (Err(Box::new(self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into()))), true)
