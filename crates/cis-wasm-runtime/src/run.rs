@@ -14,7 +14,7 @@ use cis_wasm_host::{CallContext, Host, Journal, JournalEntry, Ledger, LogLine, S
 use futures_channel::oneshot;
 
 use crate::cache::CacheOutcome;
-use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
+use crate::clock::{Cancel, Clock, Deadline, Fuel, INLINE_SLICE, SLICE};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
@@ -337,10 +337,10 @@ impl WasmInstance {
 
     /// Handles an event, without waiting on a thread. The future belongs to no executor in particular.
     ///
-    /// A fresh skill's event begins on the thread that polls the future, for some tens of microseconds of work: less than it
-    /// costs to wake another. If it takes longer, it goes to the runtime's workers. While a host call waits, the event takes no thread and no instance: it is
-    /// put down, and run again from its start when the call is answered, with the answers that it had before. A kept skill's
-    /// events go to the workers, and keep a thread while they wait.
+    /// A fresh skill's event begins on the thread that polls the future, for 200 microseconds of work at the most: it costs
+    /// some tens to wake another thread. If it takes longer, it goes to the runtime's workers. While a host call waits, the
+    /// event takes no thread and no instance: it is put down, and run again from its start when the call is answered, with
+    /// the answers that it had before. A kept skill's events go to the workers, and keep a thread while they wait.
     ///
     /// Dropping it cancels the event at once, in guest code and where it waits for a backend. A backend that blocks its
     /// thread is waited for.
@@ -408,10 +408,15 @@ impl Program {
     fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread, patience: Patience) -> Running {
         let inline = matches!(patience, Patience::Inline { .. });
         let watched = runtime.signals();
+        let slice = match (inline, watched) {
+            (true, _) => INLINE_SLICE,
+            (false, true) => u64::MAX,
+            (false, false) => SLICE,
+        };
         Running {
             host: self.host.clone(),
             context: CallContext::new(self.scope.clone()),
-            fuel: Fuel::new(self.limits.fuel, if watched && !inline { u64::MAX } else { SLICE }),
+            fuel: Fuel::new(self.limits.fuel, slice),
             clock: clock.clone(),
             worker: match on {
                 Thread::Lent => None,
@@ -701,7 +706,7 @@ impl Skill {
         };
         let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
         if let Attempt::Done(outcome) = &attempt
-            && outcome.receipt.fuel < SLICE
+            && outcome.receipt.fuel < INLINE_SLICE
         {
             self.took(false);
         }
