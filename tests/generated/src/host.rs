@@ -1,6 +1,7 @@
 //! A host whose backends answer from their requests alone, so that two runs are told the same.
 
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,6 +18,11 @@ pub(crate) fn host() -> Host {
 /// A host with every backend, that keeps what it is given in `store`.
 pub(crate) fn host_with(store: Store) -> Host {
     Host::builder().memory(store).ai(Mirror).http(Mirror).build()
+}
+
+/// The same, where no backend answers at once: each has to be polled again.
+pub(crate) fn late_host_with(store: Store) -> Host {
+    Host::builder().memory(Late(store)).ai(Late(Mirror)).http(Late(Mirror)).build()
 }
 
 /// A memory that can be emptied, so that a skill need not be loaded again for it. Clones are the same memory.
@@ -112,5 +118,60 @@ impl HttpBackend for Mirror {
         let mut body = request.body.to_vec();
         body.reverse();
         Ok(HttpResponse { status, body: Bytes::from(body), requests: 1 })
+    }
+}
+
+/// A backend that is not ready when it is polled first.
+struct Late<B>(B);
+
+/// Ready the second time.
+async fn later() {
+    let mut polled = false;
+    std::future::poll_fn(|context| match std::mem::replace(&mut polled, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
+#[async_trait]
+impl<B: MemoryBackend> MemoryBackend for Late<B> {
+    async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
+        later().await;
+        self.0.get(namespace, key).await
+    }
+
+    async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
+        later().await;
+        self.0.set(namespace, key, value, quota).await
+    }
+
+    async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
+        later().await;
+        self.0.delete(namespace, key).await
+    }
+
+    async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError> {
+        later().await;
+        self.0.list(namespace, prefix, max_bytes).await
+    }
+}
+
+#[async_trait]
+impl<B: AiBackend> AiBackend for Late<B> {
+    async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        later().await;
+        self.0.chat(request).await
+    }
+}
+
+#[async_trait]
+impl<B: HttpBackend> HttpBackend for Late<B> {
+    async fn post(&self, request: HttpRequest) -> Result<HttpResponse, BackendError> {
+        later().await;
+        self.0.post(request).await
     }
 }

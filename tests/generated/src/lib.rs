@@ -10,6 +10,7 @@
 //! | [`journal`] | a journal, a recording | reading is an error at worst, and undoes writing |
 //! | [`host_calls`] | calls of a guest with any pointers | each ends in an answer or a typed error, the same on every compiler |
 //! | [`modules`] | a module of wasm-smith's that keeps the contract | see there |
+//! | [`parked`] | a module of wasm-smith's that makes host calls | held, parked and replayed, an event is the same |
 //! | [`straight_line`] | functions without branches | fuel is the number of their instructions |
 //!
 //! A guest can end the process where the runtime is wrong, so tests run these in a child process: the program of this
@@ -23,6 +24,7 @@ mod modules;
 mod oracle;
 mod outcome;
 mod packed;
+mod parked;
 mod replay;
 mod seed;
 mod straight_line;
@@ -34,6 +36,7 @@ pub use manifest::{manifest, manifest_text};
 pub use modules::{module, modules};
 pub use oracle::Oracle;
 pub use packed::packed;
+pub use parked::parked;
 pub use seed::bytes;
 pub use straight_line::straight_line;
 pub use tally::Tally;

@@ -1,6 +1,6 @@
 //! Modules of wasm-smith's that keep the contract, run on every compiler.
 
-mod generate;
+pub(crate) mod generate;
 mod naive;
 mod probed;
 

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Tally, host_calls, journal, manifest, module, modules, packed, straight_line};
+use crate::{Tally, host_calls, journal, manifest, module, modules, packed, parked, straight_line};
 
 /// One of the oracles of this crate.
 ///
@@ -26,19 +26,22 @@ pub enum Oracle {
     Modules,
     /// [`packed`]
     Packed,
+    /// [`parked`]
+    Parked,
     /// [`straight_line`]
     StraightLine,
 }
 
 impl Oracle {
     /// All of them.
-    pub const ALL: [Oracle; 7] = [
+    pub const ALL: [Oracle; 8] = [
         Oracle::HostCalls,
         Oracle::Journal,
         Oracle::Manifest,
         Oracle::Module,
         Oracle::Modules,
         Oracle::Packed,
+        Oracle::Parked,
         Oracle::StraightLine,
     ];
 
@@ -51,6 +54,7 @@ impl Oracle {
             Oracle::Module => "module",
             Oracle::Modules => "modules",
             Oracle::Packed => "packed",
+            Oracle::Parked => "parked",
             Oracle::StraightLine => "straight_line",
         }
     }
@@ -65,7 +69,7 @@ impl Oracle {
         match self {
             Oracle::HostCalls => 1_500,
             Oracle::Journal | Oracle::Manifest => 600,
-            Oracle::Module | Oracle::Modules => 8_192,
+            Oracle::Module | Oracle::Modules | Oracle::Parked => 8_192,
             Oracle::Packed => 300,
             Oracle::StraightLine => 4_000,
         }
@@ -84,6 +88,7 @@ impl Oracle {
             Oracle::Module => module(data, b"data"),
             Oracle::Modules => modules(data),
             Oracle::Packed => packed(data),
+            Oracle::Parked => parked(data),
             Oracle::StraightLine => straight_line(data),
         }
     }

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use cis_wasm_host::{Host, Journal, JournalEntry, SkillScope, decode_journal, encode_journal};
-use cis_wasm_runtime::{Error, Limits, LoadSpec, State, WasmInstance};
+use cis_wasm_runtime::{Error, Limits, LoadSpec, Outcome, State, WasmInstance};
 
 use crate::outcome::{Seen, load};
 
 /// What a run asked and was answered, at load and in an event. It has been written down and read again.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Kept {
     init: Arc<[JournalEntry]>,
     calls: Arc<[JournalEntry]>,
@@ -18,7 +18,12 @@ impl Kept {
     /// Runs an event and keeps what it asked.
     #[track_caller]
     pub(crate) fn of(instance: &WasmInstance, event_type: &str, data: &[u8]) -> (Self, Seen) {
-        let outcome = instance.run_with(event_type, data, Journal::record());
+        Kept::of_outcome(instance, instance.run_with(event_type, data, Journal::record()))
+    }
+
+    /// Keeps what an event asked that was run with a journal.
+    #[track_caller]
+    pub(crate) fn of_outcome(instance: &WasmInstance, outcome: Outcome) -> (Self, Seen) {
         let calls = read_again(outcome.journal.entries());
         (Kept { init: read_again(instance.init_journal()), calls }, Seen::of(outcome))
     }

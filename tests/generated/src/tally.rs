@@ -25,7 +25,12 @@ impl Tally {
 
     /// It was seen once more.
     pub(crate) fn count(&mut self, name: &str) {
-        *self.counts.entry(name.to_owned()).or_default() += 1;
+        self.count_many(name, 1);
+    }
+
+    /// It was seen so many times more.
+    pub(crate) fn count_many(&mut self, name: &str, times: u64) {
+        *self.counts.entry(name.to_owned()).or_default() += times;
     }
 }
 

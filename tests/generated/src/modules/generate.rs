@@ -8,9 +8,19 @@ use cis_wasm_abi::{EXPORT_MEMORY, EXPORTS, IMPORT_MODULE, IMPORTS, Param, ValTyp
 use wasm_smith::{Config, Module};
 
 /// A module that keeps the contract: it imports what the host has, and exports what a skill must.
-pub(super) fn wasm(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+pub(crate) fn wasm(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    module(u, Some(IMPORTED.clone()))
+}
+
+/// The same without any import.
+pub(crate) fn silent(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
+    module(u, None)
+}
+
+fn module(u: &mut Unstructured<'_>, available_imports: Option<Vec<u8>>) -> Result<Vec<u8>> {
     let config = Config {
-        available_imports: Some(IMPORTED.clone()),
+        max_imports: if available_imports.is_some() { Config::default().max_imports } else { 0 },
+        available_imports,
         exports: Some(exported(u)?),
         allow_start_export: u.ratio(1, 4)?,
         // Without traps a module gets further, with them it is as its author may have meant it.
