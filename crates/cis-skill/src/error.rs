@@ -155,6 +155,11 @@ pub enum ErrorKind {
         /// How many events it holds.
         bound: usize,
     },
+    /// A durable event was not resumed once more: each time before, the process ended while it was at it.
+    ResumedTooOften {
+        /// How often it was resumed.
+        times: u32,
+    },
     /// Loading or running the module failed.
     Runtime(cis_wasm_runtime::Error),
     /// The manager was shut down.
@@ -222,6 +227,7 @@ impl Error {
             ErrorKind::NotKept { .. } => "not_kept",
             ErrorKind::NotWasm { .. } => "not_wasm",
             ErrorKind::QueueFull { .. } => "queue_full",
+            ErrorKind::ResumedTooOften { .. } => "resumed_too_often",
             ErrorKind::Runtime(error) => error.code(),
             ErrorKind::ShutDown => "shut_down",
             ErrorKind::SkillFailed { .. } => "skill_failed",
@@ -243,7 +249,7 @@ impl Error {
                 Status::NotConfigured => Fault::Caller,
                 _ => Fault::Guest,
             },
-            ErrorKind::NotKept { .. } => Fault::Backend,
+            ErrorKind::NotKept { .. } | ErrorKind::ResumedTooOften { .. } => Fault::Backend,
             ErrorKind::Internal { .. } => Fault::Bug,
             ErrorKind::Runtime(error) => error.fault(),
             ErrorKind::BadConfig { .. }
@@ -370,6 +376,15 @@ impl fmt::Display for ErrorKind {
             }
             ErrorKind::QueueFull { skill, bound } => {
                 write!(f, "`{skill}` is paused and its queue of {bound} events is full; resume it, or send again later")
+            }
+            ErrorKind::ResumedTooOften { times } => {
+                write!(
+                    f,
+                    "the event was resumed {times} times, and each time the process ended while it was at it, and it had "
+                )?;
+                f.write_str(
+                    "come no further; look for a backend that takes the process down, then `retry` or `discard` it",
+                )
             }
             ErrorKind::Runtime(error) => error.fmt(f),
             ErrorKind::ShutDown => f.write_str("the skill manager was shut down"),

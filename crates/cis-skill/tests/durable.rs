@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use cis_skill::host::HostCall;
 use cis_skill::{
-    AiBackend, AiReply, AiRequest, BackendError, Event, Host, InMemory, LoadOptions, MemoryBackend, Namespace,
-    RedbMemory, SkillManager, async_trait,
+    AiBackend, AiReply, AiRequest, BackendError, Event, Fault, Host, InMemory, JournalStore, LoadOptions,
+    MemoryBackend, Namespace, RedbMemory, SkillManager, async_trait,
 };
 use common::{options, wat};
 use pollster::block_on;
@@ -44,6 +44,8 @@ const ANSWER: &str = "(i64.or (i64.shl (i64.const 1024) (i64.const 32)) (i64.con
 const ASK: &str = "(drop (call $chat (i32.const 1024) (i32.const 6)))
     (call $count (local.get $data) (local.get $len))
     (call $chat (i32.const 1030) (i32.const 7))";
+
+const ASKS: &str = "[permissions]\nai = true\n[limits]\ndeadline_ms = 60000";
 
 /// Answers the prompts that it knows, and keeps those who ask anything else waiting.
 #[derive(Clone, Default)]
@@ -159,8 +161,7 @@ fn another_process_goes_on_where_the_first_one_was() {
     let (path, later) = (folder.path().join("agent.redb"), folder.path().join("later.redb"));
     let first = Oracle { knows: vec!["first?"], ..Oracle::default() };
     let (_store, before) = manager(&path, first.clone());
-    let manifest = "[permissions]\nai = true\n[limits]\ndeadline_ms = 60000";
-    before.load_wasm("counter", &counting(ASK), options("counter", manifest)).unwrap();
+    before.load_wasm("counter", &counting(ASK), options("counter", ASKS)).unwrap();
     let accepted = block_on(before.send_event_durable("counter", Event::new("count", "a"))).unwrap();
     while first.asked().len() < 2 {
         std::thread::sleep(Duration::from_millis(1));
@@ -172,7 +173,7 @@ fn another_process_goes_on_where_the_first_one_was() {
     let (store, after) = manager(&later, second.clone());
     let unloaded = block_on(after.recover()).unwrap();
     assert_eq!(unloaded[0].outcome.as_ref().unwrap_err().code(), "unknown_skill");
-    after.load_wasm("counter", &counting(ASK), options("counter", manifest)).unwrap();
+    after.load_wasm("counter", &counting(ASK), options("counter", ASKS)).unwrap();
     let mut recovered = block_on(after.recover()).unwrap();
     assert_eq!((recovered.len(), recovered[0].id), (1, accepted.id()));
     assert!(block_on(after.recover()).unwrap().is_empty(), "an event was resumed twice");
@@ -182,4 +183,75 @@ fn another_process_goes_on_where_the_first_one_was() {
     // The first question was answered before; the second one is the same as before.
     assert_eq!(second.asked(), first.asked()[1..]);
     assert_ne!(first.asked()[0].1, first.asked()[1].1);
+}
+
+/// The file that a crash would leave of an event that waits for the second question.
+fn left_by_a_crash(folder: &Path) -> std::path::PathBuf {
+    let (path, later) = (folder.join("agent.redb"), folder.join("later.redb"));
+    let oracle = Oracle { knows: vec!["first?"], ..Oracle::default() };
+    let (_store, manager) = manager(&path, oracle.clone());
+    manager.load_wasm("counter", &counting(ASK), options("counter", ASKS)).unwrap();
+    let accepted = block_on(manager.send_event_durable("counter", Event::new("count", "a"))).unwrap();
+    while oracle.asked().len() < 2 {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    drop(accepted);
+    std::fs::copy(&path, &later).unwrap();
+    later
+}
+
+fn resumed(store: &RedbMemory) -> u32 {
+    block_on(store.unfinished()).unwrap()[0].resumed
+}
+
+#[test]
+fn a_recovery_that_does_not_begin_is_not_counted() {
+    let folder = tempfile::tempdir().unwrap();
+    let (store, manager) = manager(&left_by_a_crash(folder.path()), Oracle::default());
+    // Not loaded, not active, paused.
+    assert_eq!(block_on(manager.recover()).unwrap()[0].outcome.as_ref().unwrap_err().code(), "unknown_skill");
+    manager.load_wasm("counter", &counting(ASK), options("counter", ASKS).activate(false)).unwrap();
+    assert_eq!(block_on(manager.recover()).unwrap()[0].outcome.as_ref().unwrap_err().code(), "not_active");
+    manager.activate("counter").unwrap();
+    manager.pause("counter").unwrap();
+    let waits = block_on(manager.recover()).unwrap().remove(0).outcome.unwrap();
+    assert_eq!(resumed(&store), 0);
+    manager.deactivate("counter").unwrap();
+    assert_eq!(block_on(waits.outcome()).unwrap_err().code(), "event_withdrawn");
+    assert_eq!(resumed(&store), 0);
+}
+
+#[test]
+fn how_often_an_event_is_resumed_is_a_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut path = left_by_a_crash(folder.path());
+    for life in 1..=3 {
+        let oracle = Oracle::default();
+        let store = Arc::new(RedbMemory::open(&path).unwrap());
+        let host = Host::builder().durable(store.clone()).ai(oracle.clone()).build();
+        let manager = SkillManager::builder().host(host).durable_recoveries(2).build().unwrap();
+        manager.load_wasm("counter", &counting(ASK), options("counter", ASKS)).unwrap();
+        let mut recovered = block_on(manager.recover()).unwrap();
+        let outcome = recovered.remove(0).outcome;
+        if life == 3 {
+            let error = outcome.unwrap_err();
+            assert_eq!((error.code(), error.fault()), ("resumed_too_often", Fault::Backend));
+            let letter = block_on(manager.dead_letters()).unwrap().remove(0);
+            assert_eq!((letter.kept.resumed, letter.kept.journal.len()), (2, 5));
+            // Tried anew, it has as many recoveries before it as any other.
+            let again = block_on(manager.retry(letter.kept.id)).unwrap().unwrap();
+            drop(again.outcome.unwrap());
+            return;
+        }
+        drop(outcome.unwrap());
+        while oracle.asked().is_empty() {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        assert_eq!(resumed(&store), life);
+        assert!(block_on(manager.recover()).unwrap().is_empty(), "it is in the air");
+        // The event waits, so nothing is written: this is the file that a crash would leave now.
+        let next = folder.path().join(format!("{life}.redb"));
+        std::fs::copy(&path, &next).unwrap();
+        path = next;
+    }
 }

@@ -54,6 +54,8 @@ pub struct KeptEvent {
     pub event: EventToKeep,
     /// How often it has failed.
     pub failures: u32,
+    /// How often it was resumed where it is: since the last call of it was kept.
+    pub resumed: u32,
     /// What it asked and was answered so far.
     pub journal: Vec<JournalEntry>,
 }
@@ -170,7 +172,15 @@ pub trait JournalStore: MemoryBackend {
     /// As for [`append`](Self::append).
     async fn failed(&self, id: EventId, why: String, most: u32) -> Result<Option<KeptEvent>, BackendError>;
 
-    /// Makes an unfinished event of a dead letter, with no failures. `None` when there is no such dead letter.
+    /// Notes that an event is about to be resumed, so often now where it is. The number is the event's
+    /// [`resumed`](KeptEvent::resumed) until another call of it is kept.
+    ///
+    /// # Errors
+    ///
+    /// When the store cannot be written, and when there is no such event.
+    async fn resumed(&self, id: EventId, times: u32) -> Result<(), BackendError>;
+
+    /// Makes an unfinished event of a dead letter, with no failures and never resumed. `None` when there is no such dead letter.
     ///
     /// # Errors
     ///

@@ -148,3 +148,48 @@ fn a_dead_letter_rests_until_it_is_revived() {
     assert!(!block_on(store.discard(id)).unwrap(), "only a dead letter can be discarded");
     assert_eq!(block_on(store.unfinished()).unwrap().len(), 1);
 }
+
+#[test]
+fn how_often_an_event_was_resumed_counts_from_its_last_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.redb");
+    let store = RedbMemory::open(&path).unwrap();
+    let id = store.next_id();
+    assert!(block_on(store.resumed(id, 1)).is_err(), "there is no such event");
+    block_on(store.accept(id, event("a"))).unwrap();
+    block_on(store.resumed(id, 2)).unwrap();
+    drop(store);
+    let store = RedbMemory::open(&path).unwrap();
+    let resumed = || block_on(store.unfinished()).unwrap()[0].resumed;
+    assert_eq!(resumed(), 2);
+    block_on(store.append(JournalPiece { event: id, first: 0, entries: vec![log("one")] })).unwrap();
+    assert_eq!(resumed(), 0);
+    block_on(store.resumed(id, 1)).unwrap();
+    // Nothing new.
+    block_on(store.append(JournalPiece { event: id, first: 1, entries: Vec::new() })).unwrap();
+    assert_eq!(resumed(), 1);
+    assert_eq!(block_on(store.failed(id, "it trapped".into(), 1)).unwrap(), None);
+    assert_eq!(block_on(store.dead_letters()).unwrap()[0].kept.resumed, 1);
+    assert_eq!(block_on(store.revive(id)).unwrap().unwrap().resumed, 0);
+}
+
+#[test]
+fn a_file_from_before_recoveries_were_counted_opens() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("agent.redb");
+    let store = RedbMemory::open(&path).unwrap();
+    let id = store.next_id();
+    block_on(store.accept(id, event("a"))).unwrap();
+    block_on(store.append(JournalPiece { event: id, first: 0, entries: vec![log("one")] })).unwrap();
+    drop(store);
+    let database = redb::Database::open(&path).unwrap();
+    let transaction = database.begin_write().unwrap();
+    assert!(transaction.delete_table(redb::TableDefinition::<u64, (u32, u64)>::new("resumed")).unwrap());
+    transaction.commit().unwrap();
+    drop(database);
+
+    let store = RedbMemory::open(&path).unwrap();
+    assert_eq!(block_on(store.unfinished()).unwrap()[0].resumed, 0);
+    block_on(store.resumed(id, 1)).unwrap();
+    assert_eq!(block_on(store.unfinished()).unwrap()[0].resumed, 1);
+}

@@ -55,7 +55,8 @@ const POST: usize = 3;
 fn manager(file: &Path, url: &str) -> Result<SkillManager, Box<dyn std::error::Error>> {
     let http = EgressClient::new(EgressPolicy::deny_private().allow_host("127.0.0.1")?)?;
     let host = Host::builder().durable(Arc::new(RedbMemory::open(file)?)).http(http).build();
-    let manager = SkillManager::builder().host(host).build()?;
+    // Here it is never an event that ends the process.
+    let manager = SkillManager::builder().host(host).durable_recoveries(u32::MAX).build()?;
     let origin = url.trim_end_matches('/');
     let text = format!(
         "name = \"{SKILL}\"\nversion = \"1.0.0\"\n[permissions]\nmemory = \"read-write\"\nhttp.allow = [\"{origin}\"]\n\

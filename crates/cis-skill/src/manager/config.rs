@@ -75,6 +75,8 @@ pub(super) struct Rules {
     pub(super) failures: FailurePolicy,
     /// How often a durable event may fail.
     pub(super) durable_attempts: u32,
+    /// How often one may be resumed where it is.
+    pub(super) durable_recoveries: u32,
 }
 
 impl Default for ManagerBuilder {
@@ -83,7 +85,12 @@ impl Default for ManagerBuilder {
             host: Host::default(),
             runtime: None,
             ceiling: SkillLimits::UNLIMITED,
-            rules: Rules { queue_bound: DEFAULT_QUEUE_BOUND, failures: FailurePolicy::default(), durable_attempts: 3 },
+            rules: Rules {
+                queue_bound: DEFAULT_QUEUE_BOUND,
+                failures: FailurePolicy::default(),
+                durable_attempts: 3,
+                durable_recoveries: 3,
+            },
         }
     }
 }
@@ -135,6 +142,17 @@ impl ManagerBuilder {
     /// After how many failures a durable event becomes a dead letter. 3 by default; at least 1.
     pub fn durable_attempts(mut self, attempts: u32) -> Self {
         self.rules.durable_attempts = attempts.max(1);
+        self
+    }
+
+    /// How often [`recover`](SkillManager::recover) resumes a durable event without its getting any further, before the
+    /// event becomes a dead letter: then the process has ended each time while it was at that event, which may well be the
+    /// reason. 3 by default, after the event's first run; at least 1.
+    ///
+    /// A process that is killed for reasons of its own counts as well, while it is at an event. It does not where it ends
+    /// with [`shutdown`](SkillManager::shutdown).
+    pub fn durable_recoveries(mut self, times: u32) -> Self {
+        self.rules.durable_recoveries = times.max(1);
         self
     }
 

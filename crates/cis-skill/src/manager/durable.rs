@@ -4,7 +4,13 @@
 //! anyone waits. It is unfinished until its end is in the store. An event whose outcome was told has its effects in the
 //! store, and would come to the same end again.
 //!
-//! Invariant: an event runs once at a time. Its number is in [`InAir`] for as long as it is this process's affair.
+//! An event may be what ended its process: a backend that aborts, for one. So a resumed event is counted in the store
+//! before it begins, and after so many times it is a dead letter. What was in flight with it is resumed as often as it at
+//! first; therefore events that were resumed before take turns, and only the one that has its turn can be counted.
+//!
+//! Invariants:
+//! - An event runs once at a time. Its number is in [`InAir`] for as long as it is this process's affair.
+//! - It is counted at most once in a process, because a process ends once.
 
 use std::collections::BTreeSet;
 use std::future::Future;
@@ -17,9 +23,10 @@ use cis_wasm_host::{
 use cis_wasm_runtime::{ErrorKind as EngineErrorKind, State};
 use futures_channel::oneshot;
 use futures_util::future::try_join;
+use futures_util::lock::Mutex as AsyncMutex;
 
 use super::SkillManager;
-use super::routing::{lost, run};
+use super::routing::{lost, run, turn};
 use super::slot::{Admission, Slot};
 use crate::event::JournalCell;
 use crate::wasm::kept;
@@ -59,7 +66,7 @@ pub struct Recovered {
     pub skill: SkillName,
     /// The event.
     pub event: Event,
-    /// It goes on, or why it cannot: it stays unfinished then.
+    /// It goes on, or why it cannot: it stays unfinished then. With [`ErrorKind::ResumedTooOften`] it became a dead letter.
     pub outcome: Result<DurableHandle>,
 }
 
@@ -67,11 +74,15 @@ pub struct Recovered {
 #[derive(Debug, Default)]
 pub(super) struct InAir {
     inner: Mutex<Inside>,
+    /// Held by the one event that runs of those that were resumed before.
+    suspected: AsyncMutex<()>,
 }
 
 #[derive(Debug, Default)]
 struct Inside {
     events: BTreeSet<EventId>,
+    /// Those that this process has counted, also when they are no longer in the air.
+    counted: BTreeSet<EventId>,
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -85,6 +96,16 @@ impl InAir {
     /// `None` when the event is in the air already.
     fn begin(self: &Arc<Self>, id: EventId) -> Option<Flying> {
         self.inner().events.insert(id).then(|| Flying { all: self.clone(), id })
+    }
+
+    /// How often an event was resumed by earlier processes, when the store says how often it was.
+    fn before(&self, id: EventId, resumed: u32) -> u32 {
+        resumed.saturating_sub(u32::from(self.inner().counted.contains(&id)))
+    }
+
+    /// Forgets that an event was counted.
+    fn forget(&self, id: EventId) {
+        self.inner().counted.remove(&id);
     }
 
     /// Waits until there is none.
@@ -105,6 +126,17 @@ impl InAir {
     fn inner(&self) -> MutexGuard<'_, Inside> {
         // Nothing panics while it holds the lock.
         self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+impl Flying {
+    /// Counts that this process resumes the event.
+    async fn count(&self, store: &Arc<dyn JournalStore>, times: u32) -> Result<()> {
+        if !self.all.inner().counted.contains(&self.id) {
+            store.resumed(self.id, times).await.map_err(not_kept)?;
+            self.all.inner().counted.insert(self.id);
+        }
+        Ok(())
     }
 }
 
@@ -173,12 +205,19 @@ impl SkillManager {
     /// Resumes the durable events that earlier processes left unfinished, and those that were refused in this one. To be
     /// called when the skills are loaded; an event of a skill that is not there stays as it is.
     ///
+    /// An event that was resumed before and came no further takes turns with others of its kind, so that one which takes the
+    /// process down takes none of them along; and after [`ManagerBuilder::durable_recoveries`](crate::ManagerBuilder) times
+    /// it becomes a dead letter.
+    ///
     /// # Errors
     ///
     /// [`ErrorKind::NotDurable`] without a store, and [`ErrorKind::NotKept`] when it cannot be read.
     pub async fn recover(&self) -> Result<Vec<Recovered>> {
-        let unfinished = self.events()?.unfinished().await.map_err(not_kept)?;
-        Ok(unfinished.into_iter().filter_map(|kept| self.go_on(kept)).collect())
+        let mut all = Vec::new();
+        for kept in self.events()?.unfinished().await.map_err(not_kept)? {
+            all.extend(self.go_on(kept).await);
+        }
+        Ok(all)
     }
 
     /// The durable events that failed too often to be tried again.
@@ -196,8 +235,9 @@ impl SkillManager {
     ///
     /// As for [`recover`](Self::recover).
     pub async fn retry(&self, id: EventId) -> Result<Option<Recovered>> {
-        let revived = self.events()?.revive(id).await.map_err(not_kept)?;
-        Ok(revived.and_then(|kept| self.go_on(kept)))
+        let Some(revived) = self.events()?.revive(id).await.map_err(not_kept)? else { return Ok(None) };
+        self.shared.durable.forget(id);
+        Ok(self.go_on(revived).await)
     }
 
     /// Forgets a dead letter and its journal. False when there is no such dead letter.
@@ -273,10 +313,15 @@ impl SkillManager {
     }
 
     /// Resumes an event that the store has. `None` when it is in the air.
-    fn go_on(&self, kept: KeptEvent) -> Option<Recovered> {
-        let KeptEvent { id, event: EventToKeep { skill, event_type, data }, journal, .. } = kept;
-        let flying = self.shared.durable.begin(id)?;
+    async fn go_on(&self, kept: KeptEvent) -> Option<Recovered> {
+        let KeptEvent { id, event: EventToKeep { skill, event_type, data }, resumed, journal, .. } = kept;
+        let in_air = &self.shared.durable;
+        let flying = in_air.begin(id)?;
         let event = Event::new(event_type, data);
+        let before = in_air.before(id, resumed);
+        if before >= self.shared.rules.durable_recoveries {
+            return Some(Recovered { id, skill, event, outcome: Err(self.give_up(id, before).await) });
+        }
         let begun = self.events().and_then(|store| {
             let slot = self.durable_slot(skill.as_str(), store)?;
             self.course(slot, DurableEvent::kept(store.clone(), id), event.clone(), journal)
@@ -284,13 +329,27 @@ impl SkillManager {
         let outcome = begun.map(|course| {
             let (tell, outcome) = oneshot::channel();
             let Course { slot, event: durable, plain, cell, admission, most } = course;
+            let all = in_air.clone();
             self.runtime().spawn(async move {
-                let result = run(admission).await;
+                let run = async {
+                    let ticket = turn(admission).await?;
+                    let _alone = if before > 0 { Some(all.suspected.lock().await) } else { None };
+                    flying.count(durable.store(), before + 1).await?;
+                    ticket.run().await
+                };
+                let result = run.await;
                 settle(&slot, &durable, &plain, &cell, most, result).await.tell(tell, Some(flying)).await;
             });
             DurableHandle { id, outcome }
         });
         Some(Recovered { id, skill, event, outcome })
+    }
+
+    /// Makes a dead letter of an event that was resumed so often.
+    async fn give_up(&self, id: EventId, times: u32) -> Error {
+        let error = Error::from(ErrorKind::ResumedTooOften { times });
+        let buried = async { self.events()?.failed(id, error.to_string(), 1).await.map_err(not_kept) };
+        buried.await.map_or_else(|not_kept| not_kept, |_| error)
     }
 
     fn course(&self, slot: Arc<Slot>, event: DurableEvent, plain: Event, journal: Vec<JournalEntry>) -> Result<Course> {

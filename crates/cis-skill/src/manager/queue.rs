@@ -71,10 +71,11 @@ impl Queued {
     }
 
     /// Lets the event run. A wasm skill's event begins right here, so that events begin in the order in which they are
-    /// served, whatever the executor of their senders does first.
+    /// served, whatever the executor of their senders does first. Not a durable one's: it may have to be counted first.
     pub(super) fn serve(self, flight: Flight) {
         let ticket = match flight.wasm() {
             None => Ticket::Ready(flight, self.event),
+            Some(_) if self.event.journal().is_some() => Ticket::Ready(flight, self.event),
             Some(skill) => {
                 let mut run: Pin<Box<dyn Future<Output = _> + Send>> = Box::pin(skill.handle(self.event));
                 match run.as_mut().poll(&mut Context::from_waker(Waker::noop())) {

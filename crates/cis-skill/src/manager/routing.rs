@@ -7,6 +7,7 @@ use cis_wasm_host::SkillName;
 use futures_util::future::join_all;
 
 use super::SkillManager;
+use super::queue::Ticket;
 use super::slot::{Admission, Slot};
 use crate::{Error, ErrorKind, Event, Response, Result};
 
@@ -71,9 +72,14 @@ async fn send(slot: Arc<Slot>, event: Event) -> Result<Response> {
 
 /// Runs an event that was let in, when it is its turn.
 pub(super) async fn run(admission: Admission) -> Result<Response> {
+    turn(admission).await?.run().await
+}
+
+/// Waits for the turn of an event that was let in.
+pub(super) async fn turn(admission: Admission) -> Result<Ticket> {
     match admission {
-        Admission::Run(ticket) => ticket.run().await,
-        Admission::Wait(ticket) => ticket.await.unwrap_or_else(|_| Err(lost()))?.run().await,
+        Admission::Run(ticket) => Ok(ticket),
+        Admission::Wait(ticket) => ticket.await.unwrap_or_else(|_| Err(lost())),
     }
 }
 

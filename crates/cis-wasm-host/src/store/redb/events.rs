@@ -4,11 +4,12 @@
 //! events    id              -> (skill, type, data, failures)
 //! journals  (id, call)      -> entries from that call on, as `docs/journal.md` says
 //! dead      id              -> why: the event is not tried again
+//! resumed   id              -> (how often, the place of the journal's last piece then)
 //! ended     id              -> (0 response or 1 error, its code, whether the body is here, the body)
 //! ```
 //!
 //! What must stay true:
-//! - an event is in `events` or in `ended`, never in both; `journals` and `dead` are of events in `events`;
+//! - an event is in `events` or in `ended`, never in both; `journals`, `dead` and `resumed` are of events in `events`;
 //! - the pieces of a journal follow each other without a gap and without an overlap: a piece is taken only when nothing is
 //!   stored from its first call on;
 //! - the largest number ever given out stays in `events` or `ended`, so that none is given out twice.
@@ -18,7 +19,7 @@ use bytes::Bytes;
 use redb::{ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, Table, WriteTransaction};
 
 use super::writer::{MemoryTables, Step, Wrote};
-use super::{DEAD, ENDED, EVENTS, JOURNALS, RedbMemory};
+use super::{DEAD, ENDED, EVENTS, JOURNALS, RESUMED, RedbMemory};
 use crate::{
     BackendError, BackendErrorKind, Changed, DeadLetter, EntryOf, EventEnd, EventId, EventToKeep, JournalEntry,
     JournalPiece, JournalStore, KeptEvent, MemoryChange,
@@ -31,6 +32,8 @@ const END_BODY: usize = 16 << 10;
 
 /// A row of `events`.
 pub(super) type EventRow = (&'static str, &'static str, &'static [u8], u32);
+/// A row of `resumed`.
+pub(super) type ResumedRow = (u32, u64);
 /// A row of `ended`.
 pub(super) type EndRow = (u8, &'static str, u8, &'static [u8]);
 
@@ -41,6 +44,7 @@ pub(super) enum EventStep {
     Change { piece: JournalPiece, change: MemoryChange, entry: EntryOf },
     Done(EventId, EventEnd),
     Failed { id: EventId, why: String, most: u32 },
+    Resumed(EventId, u32),
     Revive(EventId),
     Discard(EventId),
 }
@@ -49,6 +53,7 @@ pub(super) struct EventTables<'t> {
     events: Table<'t, u64, EventRow>,
     journals: Table<'t, (u64, u64), &'static [u8]>,
     dead: Table<'t, u64, &'static str>,
+    resumed: Table<'t, u64, ResumedRow>,
     ended: Table<'t, u64, EndRow>,
 }
 
@@ -60,6 +65,7 @@ impl<'t> EventTables<'t> {
             events: transaction.open_table(EVENTS)?,
             journals: transaction.open_table(JOURNALS)?,
             dead: transaction.open_table(DEAD)?,
+            resumed: transaction.open_table(RESUMED)?,
             ended: transaction.open_table(ENDED)?,
         })
     }
@@ -99,10 +105,19 @@ impl<'t> EventTables<'t> {
                 }
             },
             EventStep::Failed { id, why, most } => self.failed(id, &why, most)?,
+            EventStep::Resumed(id, times) => {
+                if self.events.get(id.number())?.is_none() {
+                    return Ok(Err(unknown(id)));
+                }
+                let place = place(&self.journals, id)?;
+                self.resumed.insert(id.number(), (times, place))?;
+                Ok(Wrote::Done(true))
+            }
             EventStep::Revive(id) => {
                 if !self.rises(id)? {
                     return Ok(Ok(Wrote::Kept(None)));
                 }
+                self.resumed.remove(id.number())?;
                 self.with_failures(id, |_| 0)?.map(|kept| Wrote::Kept(Some(kept)))
             }
             EventStep::Discard(id) => {
@@ -148,6 +163,7 @@ impl<'t> EventTables<'t> {
     /// Takes an event and its journal out. False when there is no such event.
     fn forget(&mut self, id: EventId) -> Result<bool, redb::Error> {
         let known = self.events.remove(id.number())?.is_some();
+        self.resumed.remove(id.number())?;
         self.journals.retain_in((id.number(), 0)..=(id.number(), u64::MAX), |_, _| false)?;
         Ok(known)
     }
@@ -181,7 +197,7 @@ impl<'t> EventTables<'t> {
         id: EventId,
         count: impl FnOnce(u32) -> u32,
     ) -> Result<Result<KeptEvent, BackendError>, redb::Error> {
-        let kept = match read_one(&self.events, &self.journals, id)? {
+        let kept = match read_one(&self.events, &self.journals, &self.resumed, id)? {
             Ok(kept) => KeptEvent { failures: count(kept.failures), ..kept },
             Err(error) => return Ok(Err(error)),
         };
@@ -198,6 +214,7 @@ fn unknown(id: EventId) -> BackendError {
 fn read_one(
     events: &impl ReadableTable<u64, EventRow>,
     journals: &impl ReadableTable<(u64, u64), &'static [u8]>,
+    resumed: &impl ReadableTable<u64, ResumedRow>,
     id: EventId,
 ) -> Result<Result<KeptEvent, BackendError>, redb::Error> {
     let Some(row) = events.get(id.number())? else { return Ok(Err(unknown(id))) };
@@ -224,7 +241,17 @@ fn read_one(
             }
         }
     }
-    Ok(Ok(KeptEvent { id, event, failures, journal }))
+    let resumed = match resumed.get(id.number())?.map(|row| row.value()) {
+        Some((times, at)) if at == place(journals, id)? => times,
+        _ => 0,
+    };
+    Ok(Ok(KeptEvent { id, event, failures, resumed, journal }))
+}
+
+/// Where an event's journal has its last piece. It grows with every piece.
+fn place(journals: &impl ReadableTable<(u64, u64), &'static [u8]>, id: EventId) -> Result<u64, redb::Error> {
+    let last = journals.range((id.number(), 0)..=(id.number(), u64::MAX))?.next_back().transpose()?;
+    Ok(last.map_or(0, |(place, _)| place.value().1 + 1))
 }
 
 /// The number after the largest that was given out.
@@ -289,6 +316,11 @@ impl JournalStore for RedbMemory {
         })
     }
 
+    async fn resumed(&self, id: EventId, times: u32) -> Result<(), BackendError> {
+        self.event_step(EventStep::Resumed(id, times)).await?;
+        Ok(())
+    }
+
     async fn revive(&self, id: EventId) -> Result<Option<KeptEvent>, BackendError> {
         Ok(match self.event_step(EventStep::Revive(id)).await? {
             Wrote::Kept(kept) => kept,
@@ -303,6 +335,7 @@ impl JournalStore for RedbMemory {
     async fn unfinished(&self) -> Result<Vec<KeptEvent>, BackendError> {
         self.read_events(|transaction| {
             let (events, journals) = (transaction.open_table(EVENTS)?, transaction.open_table(JOURNALS)?);
+            let resumed = transaction.open_table(RESUMED)?;
             let dead = transaction.open_table(DEAD)?;
             let mut all = Vec::new();
             for row in events.iter()? {
@@ -310,7 +343,7 @@ impl JournalStore for RedbMemory {
                 if dead.get(id)?.is_some() {
                     continue;
                 }
-                match read_one(&events, &journals, EventId::new(id))? {
+                match read_one(&events, &journals, &resumed, EventId::new(id))? {
                     Ok(kept) => all.push(kept),
                     Err(error) => return Ok(Err(error)),
                 }
@@ -322,10 +355,11 @@ impl JournalStore for RedbMemory {
     async fn dead_letters(&self) -> Result<Vec<DeadLetter>, BackendError> {
         self.read_events(|transaction| {
             let (events, journals) = (transaction.open_table(EVENTS)?, transaction.open_table(JOURNALS)?);
+            let resumed = transaction.open_table(RESUMED)?;
             let mut all = Vec::new();
             for row in transaction.open_table(DEAD)?.iter()? {
                 let (id, why) = row?;
-                match read_one(&events, &journals, EventId::new(id.value()))? {
+                match read_one(&events, &journals, &resumed, EventId::new(id.value()))? {
                     Ok(kept) => all.push(DeadLetter { kept, why: why.value().to_owned() }),
                     Err(error) => return Ok(Err(error)),
                 }

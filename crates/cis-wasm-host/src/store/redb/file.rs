@@ -5,7 +5,7 @@ use std::path::Path;
 
 use redb::{Database, DatabaseError, ReadableTable, StorageError};
 
-use super::{DEAD, ENDED, ENTRIES, EVENTS, FORMAT, JOURNALS, NAME, USAGE, VERSION};
+use super::{DEAD, ENDED, ENTRIES, EVENTS, FORMAT, JOURNALS, NAME, RESUMED, USAGE, VERSION};
 use crate::{BackendError, BackendErrorKind};
 
 /// Opens a file, or makes it. Gives the store's name too.
@@ -81,6 +81,7 @@ fn prepare(database: &Database) -> Result<String, Unprepared> {
         transaction.open_table(EVENTS)?;
         transaction.open_table(JOURNALS)?;
         transaction.open_table(DEAD)?;
+        transaction.open_table(RESUMED)?;
         transaction.open_table(ENDED)?;
         let mut names = transaction.open_table(NAME)?;
         let found = names.get("name")?.map(|name| name.value().to_owned());

@@ -38,7 +38,7 @@ use cis_wasm_abi::key_entry_len;
 use futures_channel::oneshot;
 use redb::{Database, ReadableDatabase, TableDefinition};
 
-use self::events::{EndRow, EventRow};
+use self::events::{EndRow, EventRow, ResumedRow};
 use self::writer::{Step, Write, Wrote, write_all};
 use crate::{BackendError, BackendErrorKind, MemoryBackend, MemoryChange, Namespace, Quota};
 
@@ -49,6 +49,7 @@ const NAME: TableDefinition<'_, &str, &str> = TableDefinition::new("name");
 const EVENTS: TableDefinition<'_, u64, EventRow> = TableDefinition::new("events");
 const JOURNALS: TableDefinition<'_, (u64, u64), &[u8]> = TableDefinition::new("journals");
 const DEAD: TableDefinition<'_, u64, &str> = TableDefinition::new("dead");
+const RESUMED: TableDefinition<'_, u64, ResumedRow> = TableDefinition::new("resumed");
 const ENDED: TableDefinition<'_, u64, EndRow> = TableDefinition::new("ended");
 const VERSION: u64 = 1;
 
