@@ -1,5 +1,7 @@
 //! The skills' own cases, which their authors' tests run natively, in wasm: built modules, on every compiler.
 
+#[path = "support/narrowed.rs"]
+mod narrowed;
 #[path = "support/script.rs"]
 mod script;
 mod support;
@@ -7,12 +9,11 @@ mod support;
 use std::fs;
 
 use cis_skill::wasm::State;
-use cis_skill::{
-    Access, Compiler, Error, ErrorKind, HttpRule, LoadOptions, Manifest, SkillName, WasmRuntime, WasmSkillBuilder,
-};
+use cis_skill::{Access, Compiler, Error, ErrorKind, Manifest, SkillName, WasmRuntime, WasmSkillBuilder};
 use cis_skill::{Event, LogLine};
 use cis_skill_sdk::native::Access as CaseAccess;
 use cis_skill_sdk::native::cases::{self, Case, CaseGrants, CaseState};
+use narrowed::{options, rules};
 use script::Stage;
 use support::{clang, root, skill};
 
@@ -86,7 +87,7 @@ fn outcome(
 ) -> Result<Vec<Option<(u64, u64)>>, String> {
     let state = if case.host.state == CaseState::Kept { State::Kept } else { State::Fresh };
     same("the state", &state, &manifest.state)?;
-    let stage = Stage::of(&case.host, &manifest.name);
+    let stage = Stage::of(&case.host, &manifest.name, false);
     let options = options(case);
     let builder = WasmSkillBuilder::new().wasm_bytes(wasm.to_vec()).host(&stage.host).runtime(runtime).options(options);
     let skill = builder.build().map_err(|error| format!("it was not loaded: {error}"))?;
@@ -115,25 +116,6 @@ fn outcome(
     after.ai.as_ref().map_or(Ok(()), |wanted| same("the prompts", wanted, &stage.prompts()))?;
     after.http.as_ref().map_or(Ok(()), |wanted| same("the requests", wanted, &stage.requests()))?;
     Ok(used)
-}
-
-/// The manifest narrowed to what the case grants.
-fn options(case: &Case) -> LoadOptions {
-    let CaseGrants { memory, ai, http, .. } = &case.host.grants;
-    let mut options = LoadOptions::default().only_http(rules(http));
-    if !ai {
-        options = options.deny_ai();
-    }
-    options = match memory {
-        CaseAccess::None => options.deny_memory(),
-        CaseAccess::Read => options.read_only_memory(),
-        CaseAccess::ReadWrite => options,
-    };
-    case.host.config.iter().fold(options, |options, (name, value)| options.config(name, value.clone()))
-}
-
-fn rules(http: &[String]) -> Vec<HttpRule> {
-    http.iter().map(|rule| rule.parse().unwrap_or_else(|error| panic!("{error}"))).collect()
 }
 
 /// What holds is what the case says: its manifest grants that much, and could be narrowed to no more.

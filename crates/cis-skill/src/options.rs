@@ -104,6 +104,13 @@ impl LoadOptions {
         self
     }
 
+    /// The longest that an event of a fresh skill may keep a thread of the runtime while a host call waits, before it is put
+    /// down.
+    pub fn park_after(mut self, park_after: Duration) -> Self {
+        self.limits.park_after = self.limits.park_after.min(park_after);
+        self
+    }
+
     /// The most of a resource that an event may use.
     pub fn at_most(mut self, resource: Resource, amount: u64) -> Self {
         let budget = self.limits.budget;
@@ -338,9 +345,10 @@ mod tests {
 
     #[test]
     fn the_lowest_limit_holds_whoever_set_it() {
+        let [short, long] = [Duration::from_millis(1), Duration::from_secs(1)];
         let options = LoadOptions::default().fuel(10).fuel(20).quota(Quota { keys: 3, bytes: u64::MAX });
-        let plan = plan(options);
-        assert_eq!((plan.limits.engine.fuel, plan.scope.quota.keys), (10, 3));
+        let plan = plan(options.park_after(long).park_after(short));
+        assert_eq!((plan.limits.engine.fuel, plan.scope.quota.keys, plan.limits.park_after), (10, 3, short));
         assert_eq!(plan.scope.quota.bytes, Quota::default().bytes);
     }
 

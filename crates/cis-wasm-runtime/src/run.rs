@@ -60,10 +60,10 @@ pub struct LoadSpec {
     pub park_after: Duration,
 }
 
-/// The default of [`LoadSpec::park_after`].
-const PARK_AFTER: Duration = Duration::from_millis(2);
-
 impl LoadSpec {
+    /// The default of [`LoadSpec::park_after`].
+    pub const PARK_AFTER: Duration = Duration::from_millis(2);
+
     /// A fresh skill with the default limits.
     pub fn new(scope: SkillScope, host: Host) -> Self {
         LoadSpec {
@@ -73,7 +73,7 @@ impl LoadSpec {
             state: State::default(),
             recorded: false,
             init: None,
-            park_after: PARK_AFTER,
+            park_after: Self::PARK_AFTER,
         }
     }
 }

@@ -122,9 +122,10 @@ fn permissions(u: &mut Unstructured<'_>, text: &mut String) -> Result<()> {
 }
 
 fn limits(u: &mut Unstructured<'_>, text: &mut String) -> Result<()> {
-    const NAMES: [&str; 9] = [
+    const NAMES: [&str; 10] = [
         "memory_mib",
         "deadline_ms",
+        "park_after_ms",
         "fuel",
         "table_elements",
         "stored_keys",

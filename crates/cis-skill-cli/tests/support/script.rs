@@ -1,7 +1,9 @@
 //! Services that answer from a script, and keep what they were asked.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::future::poll_fn;
 use std::sync::{Arc, Mutex};
+use std::task::Poll;
 
 use cis_skill::host::BackendErrorKind;
 use cis_skill::{
@@ -22,7 +24,8 @@ pub(crate) struct Stage {
 }
 
 impl Stage {
-    pub(crate) fn of(case: &CaseHost, skill: &SkillName) -> Stage {
+    /// Services that answer at once, or, when they are `late`, not before they are polled again.
+    pub(crate) fn of(case: &CaseHost, skill: &SkillName, late: bool) -> Stage {
         let mut namespaces = vec![(String::new(), Namespace::of_skill(skill))];
         let shared = case.memory.keys().filter_map(|key| Some(key.strip_prefix('@')?.split_once('/')?.0));
         for name in case.grants.shared_memory.keys().map(String::as_str).chain(shared) {
@@ -39,12 +42,12 @@ impl Stage {
             block_on(memory.set(namespace, &key[prefix.len()..], value, Quota::default())).unwrap();
         }
         let (prompts, requests) = (Arc::default(), Arc::default());
-        let mut host = Host::builder().memory(Shared(memory.clone()));
+        let mut host = Host::builder().memory(Shared { memory: memory.clone(), late });
         if let Some(replies) = &case.ai {
-            host = host.ai(ScriptedAi { replies: Script::of(replies), prompts: Arc::clone(&prompts) });
+            host = host.ai(ScriptedAi { replies: Script::of(replies), prompts: Arc::clone(&prompts), late });
         }
         if let Some(replies) = &case.http {
-            host = host.http(ScriptedHttp { replies: Script::of(replies), requests: Arc::clone(&requests) });
+            host = host.http(ScriptedHttp { replies: Script::of(replies), requests: Arc::clone(&requests), late });
         }
         Stage { host: host.build(), memory, namespaces, prompts, requests }
     }
@@ -103,11 +106,26 @@ fn failure(name: &str) -> BackendError {
 struct ScriptedAi {
     replies: Script,
     prompts: Arc<Mutex<Vec<String>>>,
+    late: bool,
+}
+
+/// Ready when it is polled the second time, if it is late.
+async fn later(late: bool) {
+    let mut ready = !late;
+    poll_fn(|context| match std::mem::replace(&mut ready, true) {
+        true => Poll::Ready(()),
+        false => {
+            context.waker().wake_by_ref();
+            Poll::Pending
+        }
+    })
+    .await;
 }
 
 #[async_trait]
 impl AiBackend for ScriptedAi {
     async fn chat(&self, request: AiRequest) -> Result<AiReply, BackendError> {
+        later(self.late).await;
         self.prompts.lock().unwrap().push(request.prompt);
         match self.replies.next() {
             CaseReply::Text(text) => Ok(AiReply { text, prompt_tokens: 1, reply_tokens: 1 }),
@@ -120,11 +138,13 @@ impl AiBackend for ScriptedAi {
 struct ScriptedHttp {
     replies: Script,
     requests: Arc<Mutex<Vec<(String, String)>>>,
+    late: bool,
 }
 
 #[async_trait]
 impl HttpBackend for ScriptedHttp {
     async fn post(&self, request: HttpRequest) -> Result<HttpResponse, BackendError> {
+        later(self.late).await;
         let body = String::from_utf8_lossy(&request.body).into_owned();
         self.requests.lock().unwrap().push((request.url.into(), body));
         let (status, body) = match self.replies.next() {
@@ -137,23 +157,30 @@ impl HttpBackend for ScriptedHttp {
 }
 
 /// A memory that the test looks into too.
-struct Shared(Arc<InMemory>);
+struct Shared {
+    memory: Arc<InMemory>,
+    late: bool,
+}
 
 #[async_trait]
 impl MemoryBackend for Shared {
     async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
-        self.0.get(namespace, key).await
+        later(self.late).await;
+        self.memory.get(namespace, key).await
     }
 
     async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
-        self.0.set(namespace, key, value, quota).await
+        later(self.late).await;
+        self.memory.set(namespace, key, value, quota).await
     }
 
     async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
-        self.0.delete(namespace, key).await
+        later(self.late).await;
+        self.memory.delete(namespace, key).await
     }
 
     async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError> {
-        self.0.list(namespace, prefix, max_bytes).await
+        later(self.late).await;
+        self.memory.list(namespace, prefix, max_bytes).await
     }
 }

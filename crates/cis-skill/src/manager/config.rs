@@ -1,5 +1,7 @@
 //! What a manager is made of.
 
+use std::time::Duration;
+
 use cis_wasm_host::{Amounts, Grants, Host, MemoryBackend, Quota};
 use cis_wasm_runtime::{Limits, WasmRuntime};
 use serde_json::{Map, Value as Json};
@@ -123,6 +125,13 @@ impl ManagerBuilder {
     /// The most the memory of any wasm skill may hold, whatever its manifest says.
     pub fn quota(mut self, quota: Quota) -> Self {
         self.ceiling = self.ceiling.min(SkillLimits { quota, ..SkillLimits::UNLIMITED });
+        self
+    }
+
+    /// The longest that an event of any fresh wasm skill may keep a thread of the runtime while a host call waits, whatever
+    /// its manifest says.
+    pub fn park_after(mut self, park_after: Duration) -> Self {
+        self.ceiling.park_after = self.ceiling.park_after.min(park_after);
         self
     }
 

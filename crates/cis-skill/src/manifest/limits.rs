@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use cis_wasm_host::{Amounts, Quota, Resource};
-use cis_wasm_runtime::Limits;
+use cis_wasm_runtime::{Limits, LoadSpec};
 
 use super::ManifestError;
 use super::document::Table;
@@ -23,11 +23,19 @@ pub struct SkillLimits {
     pub budget: Amounts,
     /// What the skill's memory may hold.
     pub quota: Quota,
+    /// How long an event of a fresh skill may keep a thread of the runtime while a host call waits. After that it is put
+    /// down, and takes none until the call is answered. An event reaches no end by it.
+    pub park_after: Duration,
 }
 
 impl Default for SkillLimits {
     fn default() -> Self {
-        SkillLimits { engine: Limits::default(), budget: Amounts::DEFAULT_LIMITS, quota: Quota::default() }
+        SkillLimits {
+            engine: Limits::default(),
+            budget: Amounts::DEFAULT_LIMITS,
+            quota: Quota::default(),
+            park_after: LoadSpec::PARK_AFTER,
+        }
     }
 }
 
@@ -45,6 +53,7 @@ impl SkillLimits {
             budget
         },
         quota: Quota { keys: u64::MAX, bytes: u64::MAX },
+        park_after: Duration::MAX,
     };
 
     /// The smaller of both, limit by limit.
@@ -57,6 +66,7 @@ impl SkillLimits {
                 keys: self.quota.keys.min(other.quota.keys),
                 bytes: self.quota.bytes.min(other.quota.bytes),
             },
+            park_after: self.park_after.min(other.park_after),
         }
     }
 
@@ -64,7 +74,8 @@ impl SkillLimits {
     pub fn entries(&self) -> impl Iterator<Item = (&'static str, u64)> + '_ {
         let engine = [
             ("memory_mib", self.engine.memory_bytes / MIB),
-            ("deadline_ms", u64::try_from(self.engine.deadline.as_millis()).unwrap_or(u64::MAX)),
+            ("deadline_ms", millis(self.engine.deadline)),
+            ("park_after_ms", millis(self.park_after)),
             ("fuel", self.engine.fuel),
             ("table_elements", u64::from(self.engine.table_elements)),
         ];
@@ -81,6 +92,7 @@ impl SkillLimits {
                 // What 32-bit memories can have.
                 "memory_mib" => limits.engine.memory_bytes = value.number(1..=4096)? * MIB,
                 "deadline_ms" => limits.engine.deadline = Duration::from_millis(value.number(1..=3_600_000)?),
+                "park_after_ms" => limits.park_after = Duration::from_millis(value.number(0..=3_600_000)?),
                 "fuel" => limits.engine.fuel = value.number(1..=MOST)?,
                 "table_elements" => {
                     let number = value.number(0..=10_000_000)?;
@@ -96,4 +108,8 @@ impl SkillLimits {
         }
         Ok(limits)
     }
+}
+
+fn millis(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }

@@ -32,6 +32,7 @@ prefix = "Bearer "
 [limits]
 memory_mib = 16
 deadline_ms = 250
+park_after_ms = 0
 fuel = 1_000_000
 table_elements = 10
 host_calls = 7
@@ -85,7 +86,7 @@ fn every_field_is_read() {
 
     let limits = &manifest.limits;
     assert_eq!(limits.engine.memory_bytes, 16 << 20);
-    assert_eq!(limits.engine.deadline, Duration::from_millis(250));
+    assert_eq!((limits.engine.deadline, limits.park_after), (Duration::from_millis(250), Duration::ZERO));
     assert_eq!((limits.engine.fuel, limits.engine.table_elements), (1_000_000, 10));
     assert_eq!((limits.budget.of(Resource::HostCalls), limits.budget.of(Resource::AiTokens)), (7, 0));
     assert_eq!(limits.budget.of(Resource::LogLines), SkillLimits::default().budget.of(Resource::LogLines));
@@ -138,6 +139,10 @@ fn a_bad_value_says_where_what_and_what_is_allowed() {
     check_line("subscriptions = [\"a\",\n\"\"]", "line 4: `subscriptions[1]` is empty; name an event type");
     check_line("[limits]\nmemory_mib = 9999", "line 4: `limits.memory_mib` is 9999, allowed is 1 to 4096");
     check_line("[limits]\nfuel = -1", "line 4: `limits.fuel` is -1, allowed is 1 to 9223372036854775807");
+    check_line(
+        "[limits]\npark_after_ms = 3600001",
+        "line 4: `limits.park_after_ms` is 3600001, allowed is 0 to 3600000",
+    );
     check_line(
         "[limits]\ndeadline_ms = 1.5",
         "line 4: `limits.deadline_ms` is a number with a fraction, it must be a whole number",

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cis_wasm_abi::Level;
 use cis_wasm_host::{Amounts, CallTrace, JournalEntry, LogLine, Quota, Resource, Rest, decode_journal, encode_journal};
-use cis_wasm_runtime::{Limits, State};
+use cis_wasm_runtime::{Limits, LoadSpec, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -160,7 +160,7 @@ fn micros(time: Duration) -> u64 {
 
 impl About {
     fn of(parts: &Parts) -> Self {
-        let Parts { limits: SkillLimits { engine, budget, quota }, ending, .. } = parts;
+        let Parts { limits: SkillLimits { engine, budget, quota, .. }, ending, .. } = parts;
         let failure = ending.result.as_ref().err();
         About {
             skill: parts.skill.to_string(),
@@ -225,6 +225,8 @@ impl About {
                 engine: Limits { memory_bytes, table_elements, fuel, deadline: Duration::from_micros(deadline_us) },
                 budget: amounts_of(&self.budget)?,
                 quota: Quota { keys: stored_keys, bytes: stored_bytes },
+                // Nothing waits in a replay.
+                park_after: LoadSpec::PARK_AFTER,
             },
             config: self.config,
             module,

@@ -50,6 +50,7 @@ impl WasmSkill {
         spec.limits = plan.limits.engine;
         spec.state = plan.manifest.state;
         spec.recorded = plan.recordable;
+        spec.park_after = plan.limits.park_after;
         let instance = runtime.load(wasm, spec)?;
         let version = plan.manifest.version.to_string();
         let recordable = plan
