@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use cis_skill::host::HostCall;
 use cis_skill::{
-    AiBackend, AiReply, AiRequest, BackendError, Event, Fault, Host, InMemory, JournalStore, LoadOptions,
-    MemoryBackend, Namespace, RedbMemory, SkillManager, async_trait,
+    AiBackend, AiReply, AiRequest, BackendError, Event, FailurePolicy, Fault, Host, InMemory, JournalStore,
+    LoadOptions, MemoryBackend, Namespace, RedbMemory, SkillManager, SkillState, async_trait,
 };
-use common::{options, wat};
+use common::{eventually, options, wat};
 use pollster::block_on;
 
 /// Adds one to the byte under the key that is the event's data; does `then`.
@@ -75,7 +75,15 @@ impl AiBackend for Oracle {
 fn manager(path: &Path, ai: Oracle) -> (Arc<RedbMemory>, SkillManager) {
     let store = Arc::new(RedbMemory::open(path).unwrap());
     let host = Host::builder().durable(store.clone()).ai(ai).build();
-    (store, SkillManager::new(host).unwrap())
+    let at_once = FailurePolicy { back_off: Duration::ZERO, ..FailurePolicy::default() };
+    (store, SkillManager::builder().host(host).failure_policy(at_once).build().unwrap())
+}
+
+/// A manager whose skills, and events that failed, are left alone for so long.
+fn patient_manager(path: &Path, policy: FailurePolicy) -> (Arc<RedbMemory>, SkillManager) {
+    let store = Arc::new(RedbMemory::open(path).unwrap());
+    let host = Host::builder().durable(store.clone()).build();
+    (store, SkillManager::builder().host(host).failure_policy(policy).build().unwrap())
 }
 
 fn count(store: &RedbMemory, key: &str) -> Option<u8> {
@@ -138,6 +146,34 @@ fn what_keeps_failing_becomes_a_dead_letter() {
     assert_eq!(block_on(again.outcome.unwrap().outcome()).unwrap().text().unwrap(), "first");
     assert_eq!(count(&store, "a"), Some(1));
     assert!(block_on(manager.retry(id)).unwrap().is_none());
+}
+
+#[test]
+fn an_event_that_failed_is_left_alone_for_a_while() {
+    let folder = tempfile::tempdir().unwrap();
+    let long = Duration::from_secs(3_600);
+    let policy = FailurePolicy { back_off: long, longest_back_off: long, ..FailurePolicy::default() };
+    let (store, manager) = patient_manager(&folder.path().join("agent.redb"), policy);
+    manager.load_wasm("counter", &counting("unreachable"), LoadOptions::default()).unwrap();
+    let accepted = block_on(manager.send_event_durable("counter", Event::new("count", "a"))).unwrap();
+    eventually(|| block_on(store.unfinished()).unwrap()[0].failures == 1);
+    // A manager that shuts down does not wait for it.
+    assert!(block_on(manager.shutdown()).is_empty());
+    assert_eq!(block_on(accepted.outcome()).unwrap_err().code(), "not_active");
+    assert_eq!(block_on(store.unfinished()).unwrap()[0].failures, 1);
+}
+
+#[test]
+fn an_event_waits_for_the_skill_that_it_made_fail() {
+    let folder = tempfile::tempdir().unwrap();
+    let short = Duration::from_millis(5);
+    let policy = FailurePolicy { in_a_row: 1, back_off: short, longest_back_off: 4 * short };
+    let (_store, manager) = patient_manager(&folder.path().join("agent.redb"), policy);
+    manager.load_wasm("counter", &counting("unreachable"), LoadOptions::default()).unwrap();
+    let accepted = block_on(manager.send_event_durable("counter", Event::new("count", "a"))).unwrap();
+    assert_eq!(block_on(accepted.outcome()).unwrap_err().code(), "trap_unreachable");
+    assert_eq!(manager.info("counter").unwrap().state, SkillState::Failed);
+    assert_eq!(block_on(manager.dead_letters()).unwrap()[0].kept.failures, 3);
 }
 
 #[test]

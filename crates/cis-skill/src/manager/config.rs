@@ -149,6 +149,10 @@ impl ManagerBuilder {
     }
 
     /// After how many failures a durable event becomes a dead letter. 3 by default; at least 1.
+    ///
+    /// Its second attempt comes after [`FailurePolicy::back_off`], each further one after twice as long, up to
+    /// `longest_back_off`; and none while its skill is refused events for its failures. A process that finds an event which
+    /// an earlier one left between two attempts tries it at once.
     pub fn durable_attempts(mut self, attempts: u32) -> Self {
         self.rules.durable_attempts = attempts.max(1);
         self

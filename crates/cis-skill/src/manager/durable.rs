@@ -8,27 +8,25 @@
 //! before it begins, and after so many times it is a dead letter. What was in flight with it is resumed as often as it at
 //! first; therefore events that were resumed before take turns, and only the one that has its turn can be counted.
 //!
-//! Invariants:
-//! - An event runs once at a time. Its number is in [`InAir`] for as long as it is this process's affair.
-//! - It is counted at most once in a process, because a process ends once.
+//! Invariant: an event runs once at a time. Its number is in [`InAir`](super::in_air::InAir) for as long as it is this
+//! process's affair.
 
-use std::collections::BTreeSet;
 use std::future::Future;
-use std::sync::{Arc, Mutex, MutexGuard};
+use std::sync::Arc;
 
 use cis_wasm_host::{
-    BackendError, DeadLetter, DurableEvent, EventEnd, EventId, EventToKeep, HostError, Journal, JournalEntry,
-    JournalStore, KeptEvent, SkillName,
+    BackendError, DeadLetter, DurableEvent, EventEnd, EventId, EventToKeep, JournalEntry, JournalStore, KeptEvent,
+    SkillName,
 };
-use cis_wasm_runtime::{ErrorKind as EngineErrorKind, State};
+use cis_wasm_runtime::State;
 use futures_channel::oneshot;
 use futures_util::future::try_join;
-use futures_util::lock::Mutex as AsyncMutex;
 
 use super::SkillManager;
+use super::attempts::Attempts;
+use super::in_air::Flying;
 use super::routing::{lost, run, turn};
 use super::slot::{Admission, Slot};
-use crate::event::JournalCell;
 use crate::wasm::kept;
 use crate::{Error, ErrorKind, Event, Response, Result};
 
@@ -68,89 +66,6 @@ pub struct Recovered {
     pub event: Event,
     /// It goes on, or why it cannot: it stays unfinished then. With [`ErrorKind::ResumedTooOften`] it became a dead letter.
     pub outcome: Result<DurableHandle>,
-}
-
-/// The durable events that this process is at.
-#[derive(Debug, Default)]
-pub(super) struct InAir {
-    inner: Mutex<Inside>,
-    /// Held by the one event that runs of those that were resumed before.
-    suspected: AsyncMutex<()>,
-}
-
-#[derive(Debug, Default)]
-struct Inside {
-    events: BTreeSet<EventId>,
-    /// Those that this process has counted, also when they are no longer in the air.
-    counted: BTreeSet<EventId>,
-    waiting: Vec<oneshot::Sender<()>>,
-}
-
-/// One of them. Dropped when the process is done with it.
-struct Flying {
-    all: Arc<InAir>,
-    id: EventId,
-}
-
-impl InAir {
-    /// `None` when the event is in the air already.
-    fn begin(self: &Arc<Self>, id: EventId) -> Option<Flying> {
-        self.inner().events.insert(id).then(|| Flying { all: self.clone(), id })
-    }
-
-    /// How often an event was resumed by earlier processes, when the store says how often it was.
-    fn before(&self, id: EventId, resumed: u32) -> u32 {
-        resumed.saturating_sub(u32::from(self.inner().counted.contains(&id)))
-    }
-
-    /// Forgets that an event was counted.
-    fn forget(&self, id: EventId) {
-        self.inner().counted.remove(&id);
-    }
-
-    /// Waits until there is none.
-    pub(super) async fn clear(&self) {
-        let landed = {
-            let mut inner = self.inner();
-            if inner.events.is_empty() {
-                return;
-            }
-            let (sender, landed) = oneshot::channel();
-            inner.waiting.push(sender);
-            landed
-        };
-        // The sender is kept until it has sent.
-        let _ = landed.await;
-    }
-
-    fn inner(&self) -> MutexGuard<'_, Inside> {
-        // Nothing panics while it holds the lock.
-        self.inner.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
-    }
-}
-
-impl Flying {
-    /// Counts that this process resumes the event.
-    async fn count(&self, store: &Arc<dyn JournalStore>, times: u32) -> Result<()> {
-        if !self.all.inner().counted.contains(&self.id) {
-            store.resumed(self.id, times).await.map_err(not_kept)?;
-            self.all.inner().counted.insert(self.id);
-        }
-        Ok(())
-    }
-}
-
-impl Drop for Flying {
-    fn drop(&mut self) {
-        let mut inner = self.all.inner();
-        inner.events.remove(&self.id);
-        if inner.events.is_empty() {
-            for waiting in inner.waiting.drain(..) {
-                // Whoever stopped waiting needs no word.
-                let _ = waiting.send(());
-            }
-        }
-    }
 }
 
 impl SkillManager {
@@ -289,15 +204,15 @@ impl SkillManager {
             data: event.data().clone(),
         };
         let durable = DurableEvent::new(store.clone());
-        let course = self.course(slot, durable, event, Vec::new())?;
+        let id = durable.id();
+        let twice = || ErrorKind::Internal { message: format!("the store gave out the number {id} twice") };
+        let flying = self.shared.durable.begin(id).ok_or_else(twice)?;
+        let (attempts, admission) = self.attempts(slot, (durable, flying), event, Vec::new())?;
         let (tell_accepted, accepted) = oneshot::channel();
         let (tell, outcome) = oneshot::channel();
-        let id = course.event.id();
-        let flying = self.shared.durable.begin(id);
-        let Course { slot, event: durable, plain, cell, admission, most } = course;
         self.runtime().spawn(async move {
             let accept = async {
-                let accepted = durable.accept(to_keep).await.map_err(not_kept);
+                let accepted = attempts.event.accept(to_keep).await.map_err(not_kept);
                 let go_on = accepted.as_ref().map(drop).map_err(drop);
                 // Whoever stopped waiting will find the event in the store.
                 let _ = tell_accepted.send(accepted);
@@ -305,8 +220,7 @@ impl SkillManager {
             };
             let first = async { Ok(run(admission).await) };
             if let Ok(((), result)) = try_join(accept, first).await {
-                let end = settle(&slot, &durable, &plain, &cell, most, result);
-                end.await.tell(tell, flying).await;
+                attempts.settle(result).await.tell(tell, attempts.flying).await;
             }
         });
         Ok((accepted, DurableHandle { id, outcome }))
@@ -324,21 +238,19 @@ impl SkillManager {
         }
         let begun = self.events().and_then(|store| {
             let slot = self.durable_slot(skill.as_str(), store)?;
-            self.course(slot, DurableEvent::kept(store.clone(), id), event.clone(), journal)
+            self.attempts(slot, (DurableEvent::kept(store.clone(), id), flying), event.clone(), journal)
         });
-        let outcome = begun.map(|course| {
+        let outcome = begun.map(|(attempts, admission)| {
             let (tell, outcome) = oneshot::channel();
-            let Course { slot, event: durable, plain, cell, admission, most } = course;
-            let all = in_air.clone();
             self.runtime().spawn(async move {
                 let run = async {
                     let ticket = turn(admission).await?;
-                    let _alone = if before > 0 { Some(all.suspected.lock().await) } else { None };
-                    flying.count(durable.store(), before + 1).await?;
+                    let _alone = if before > 0 { Some(attempts.flying.all().alone().await) } else { None };
+                    attempts.flying.count(attempts.event.store(), before + 1).await?;
                     ticket.run().await
                 };
                 let result = run.await;
-                settle(&slot, &durable, &plain, &cell, most, result).await.tell(tell, Some(flying)).await;
+                attempts.settle(result).await.tell(tell, attempts.flying).await;
             });
             DurableHandle { id, outcome }
         });
@@ -352,118 +264,14 @@ impl SkillManager {
         buried.await.map_or_else(|not_kept| not_kept, |_| error)
     }
 
-    fn course(&self, slot: Arc<Slot>, event: DurableEvent, plain: Event, journal: Vec<JournalEntry>) -> Result<Course> {
-        let cell: JournalCell = Arc::new(Mutex::new(Some(Journal::durable(event.clone(), journal))));
-        let admission = slot.admit(plain.clone().journalled(&cell))?;
-        Ok(Course { slot, event, plain, cell, admission, most: self.shared.rules.durable_attempts })
-    }
-}
-
-/// An event that is about to run.
-struct Course {
-    slot: Arc<Slot>,
-    event: DurableEvent,
-    plain: Event,
-    cell: JournalCell,
-    admission: Admission,
-    most: u32,
-}
-
-/// What became of an event.
-enum Settled {
-    /// Its outcome, about which there is nothing more to do.
-    Over(Result<Response>),
-    /// It has ended, and would end like this again; that it has is yet to be stored.
-    Ended { result: Result<Response>, store: Arc<dyn JournalStore>, id: EventId, end: EventEnd },
-}
-
-impl Settled {
-    async fn tell(self, outcome: oneshot::Sender<Result<Response>>, flying: Option<Flying>) {
-        match self {
-            Settled::Over(result) => {
-                // Whoever learns the outcome can resume the event at once.
-                drop(flying);
-                // Nobody may be waiting any more.
-                drop(outcome.send(result));
-            }
-            Settled::Ended { result, store, id, end } => {
-                drop(outcome.send(result));
-                if let Err(error) = store.done(id, end).await {
-                    tracing::warn!(target: "cis_skill", event = %id, "a durable event's end was not stored: {error}");
-                }
-            }
-        }
-    }
-}
-
-/// Brings an event that has run to its end, with more attempts where it failed.
-async fn settle(
-    slot: &Arc<Slot>,
-    event: &DurableEvent,
-    plain: &Event,
-    cell: &JournalCell,
-    most: u32,
-    mut result: Result<Response>,
-) -> Settled {
-    let (store, id) = (event.store(), event.id());
-    loop {
-        match Course::after(&result) {
-            Next::Left => return Settled::Over(result),
-            Next::Ended(end) => {
-                let journal = cell.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take();
-                if journal.is_some_and(|journal| journal.is_determined()) {
-                    return Settled::Ended { result, store: store.clone(), id, end };
-                }
-                return Settled::Over(store.done(id, end).await.map_err(not_kept).and(result));
-            }
-            Next::Failed(why) => match store.failed(id, why, most).await {
-                Err(error) => return Settled::Over(Err(not_kept(error))),
-                Ok(None) => return Settled::Over(result),
-                Ok(Some(kept)) => {
-                    let journal = Journal::durable(event.clone(), kept.journal);
-                    *cell.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = Some(journal);
-                    result = match slot.admit(plain.clone().journalled(cell)) {
-                        Ok(admission) => run(admission).await,
-                        Err(refused) => return Settled::Over(Err(refused)),
-                    };
-                }
-            },
-        }
-    }
-}
-
-/// What follows from how an attempt ended.
-enum Next {
-    Ended(EventEnd),
-    Failed(String),
-    /// It stays unfinished: the event did not fail, it did not get to its end.
-    Left,
-}
-
-impl Course {
-    fn after(result: &Result<Response>) -> Next {
-        let error = match result {
-            Ok(response) => return Next::Ended(EventEnd { error: None, body: Some(response.body().clone()) }),
-            Err(error) => error,
-        };
-        let ended = || Next::Ended(EventEnd { error: Some(error.code().into()), body: Some(error.to_string().into()) });
-        match error.kind() {
-            ErrorKind::Runtime(engine) => match engine.kind() {
-                EngineErrorKind::SkillFailed { .. } => ended(),
-                EngineErrorKind::Cancelled
-                | EngineErrorKind::RuntimeClosed
-                | EngineErrorKind::Host(HostError::NotStored { .. }) => Next::Left,
-                _ => Next::Failed(error.to_string()),
-            },
-            ErrorKind::BackingOff { .. }
-            | ErrorKind::EventWithdrawn { .. }
-            | ErrorKind::NotActive { .. }
-            | ErrorKind::NotDurable { .. }
-            | ErrorKind::QueueFull { .. }
-            | ErrorKind::ShutDown
-            | ErrorKind::UnknownSkill { .. } => Next::Left,
-            _ => Next::Failed(error.to_string()),
-        }
+    fn attempts(
+        &self,
+        slot: Arc<Slot>,
+        event: (DurableEvent, Flying),
+        plain: Event,
+        journal: Vec<JournalEntry>,
+    ) -> Result<(Attempts, Admission)> {
+        Attempts::new(slot, event, plain, journal, self.runtime().clone(), self.shared.rules)
     }
 }
 
@@ -473,6 +281,6 @@ pub(super) fn native() -> Error {
     ErrorKind::NotDurable { why }.into()
 }
 
-fn not_kept(error: BackendError) -> Error {
+pub(super) fn not_kept(error: BackendError) -> Error {
     ErrorKind::NotKept { why: error.message().into() }.into()
 }

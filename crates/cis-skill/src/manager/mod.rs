@@ -1,10 +1,12 @@
 //! The manager: loads skills, knows where each stands, and brings them their events.
 
+mod attempts;
 mod config;
 mod detached;
 mod durable;
 mod flight;
 mod health;
+mod in_air;
 mod info;
 mod lifecycle;
 mod queue;
@@ -30,8 +32,8 @@ use crate::manifest::SkillLimits;
 use crate::wasm::WasmSkill;
 use crate::{Error, ErrorKind, LoadOptions, Result, Skill, SkillContext};
 use config::Rules;
-use durable::InAir;
 use flight::{Version, panicked};
+use in_air::InAir;
 use registry::{Registry, Reservation};
 use slot::Slot;
 
@@ -211,6 +213,7 @@ impl SkillManager {
     /// hooks that failed.
     pub async fn shutdown(&self) -> Vec<(SkillName, Error)> {
         self.shared.registry.close();
+        self.shared.durable.close();
         let slots = self.slots();
         for (_, slot) in &slots {
             slot.apply(Transition::Unload).expect("every state has a way to unloading");
