@@ -67,6 +67,7 @@ mod program;
 mod reset;
 mod run;
 mod runtime;
+mod shelves;
 mod sleep;
 mod spawn;
 mod tier;

@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, Weak};
 use crate::error::Error;
 use crate::instance::{Live, Origin, Snapshot};
 use crate::program::Program;
+use crate::shelves::Shelves;
 
 /// How many more instances of a skill may wait than there are workers: for those that the embedder's own threads run.
 const BEYOND_WORKERS: usize = 4;
@@ -22,8 +23,7 @@ const BEYOND_WORKERS: usize = 4;
 pub(crate) struct Pool {
     pools: Arc<Pools>,
     snapshot: Snapshot,
-    /// The last one put here is the first one taken: its memory is in the processor's caches.
-    idle: Mutex<Vec<Pooled>>,
+    idle: Shelves<Pooled>,
     /// Whether there was an event since instances were last looked for.
     used: AtomicBool,
 }
@@ -40,7 +40,8 @@ impl Pool {
         let snapshot = template.snapshot()?;
         pools.make_room();
         let counted = Counted::new(&pools);
-        let pool = Pool { pools, snapshot, idle: Mutex::default(), used: AtomicBool::new(true) };
+        let idle = Shelves::new(pools.most_of_a_skill);
+        let pool = Pool { pools, snapshot, idle, used: AtomicBool::new(true) };
         let pool = Arc::new(pool);
         pool.pools.ring().push_back(Arc::downgrade(&pool));
         pool.put(Pooled { live: Box::new(template), counted });
@@ -52,13 +53,12 @@ impl Pool {
         if !self.used.load(Ordering::Relaxed) {
             self.used.store(true, Ordering::Relaxed);
         }
-        let idle = self.idle().pop();
-        match idle.filter(|pooled| pooled.live.version == program.current.version()) {
-            Some(pooled) => Ok(pooled),
-            None => {
-                // All others that wait run the old code too, when that is why.
-                let old = std::mem::take(&mut *self.idle());
-                drop(old);
+        match self.idle.take() {
+            Some(pooled) if pooled.live.version == program.current.version() => Ok(pooled),
+            old => {
+                // All others that wait run the old code too.
+                let rest = old.as_ref().map(|_| self.idle.take_all());
+                drop((old, rest));
                 self.pools.make_room();
                 let live = Live::new(program, &Origin::Snapshot(&self.snapshot))?;
                 Ok(Pooled { live: Box::new(live), counted: Counted::new(&self.pools) })
@@ -75,20 +75,13 @@ impl Pool {
         if self.pools.are_full() {
             return;
         }
-        let mut idle = self.idle();
-        if idle.len() < self.pools.most_of_a_skill {
-            idle.push(pooled);
-        }
-    }
-
-    fn idle(&self) -> MutexGuard<'_, Vec<Pooled>> {
-        // Nothing panics while it is locked.
-        self.idle.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        let too_many = self.idle.put(pooled);
+        drop(too_many);
     }
 
     /// Its instances that wait, unless it had an event lately.
     fn give_up(&self) -> Vec<Pooled> {
-        if self.used.swap(false, Ordering::Relaxed) { Vec::new() } else { std::mem::take(&mut self.idle()) }
+        if self.used.swap(false, Ordering::Relaxed) { Vec::new() } else { self.idle.take_all() }
     }
 }
 
@@ -122,8 +115,7 @@ impl Pools {
     pub(crate) fn release_all(&self) {
         let pools: Vec<Arc<Pool>> = self.ring().iter().filter_map(Weak::upgrade).collect();
         for pool in pools {
-            let idle = std::mem::take(&mut *pool.idle());
-            drop(idle);
+            drop(pool.idle.take_all());
         }
     }
 
