@@ -148,6 +148,16 @@ impl CallContext {
         }
     }
 
+    /// Makes it that of another event of the same skill. Unlike a new one's, the scope is not counted anew, for which
+    /// threads would wait for each other.
+    pub fn renew(&mut self) {
+        self.ledger = Ledger::new(self.scope.budget);
+        self.journal = Journal::OFF;
+        self.log = Vec::new();
+        self.error_text = None;
+        self.last_failure = None;
+    }
+
     /// The skill.
     pub fn scope(&self) -> &SkillScope {
         &self.scope

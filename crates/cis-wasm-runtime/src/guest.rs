@@ -55,6 +55,14 @@ pub(crate) struct Running {
     pub allocating: bool,
 }
 
+/// What each run needs and leaves behind for the next one on its instance. It counts references that all instances of a
+/// skill share, and so no thread has to wait for another that counts the same.
+pub(crate) struct Kit {
+    pub host: Host,
+    /// Nothing has happened in it.
+    pub context: CallContext,
+}
+
 /// What happens when a host call is not answered at once.
 #[derive(Clone, Copy)]
 pub(crate) enum Patience {

@@ -20,7 +20,7 @@ use cis_wasm_abi::{
     EXPORT_SHUTDOWN, Packed, Region, Status, Unpacked, ValType, ceilings,
 };
 use cis_wasm_host::unwired::{Limit, unwired};
-use cis_wasm_host::{CallContext, CallFailure};
+use cis_wasm_host::{CallContext, CallFailure, Journal, Ledger, LogLine};
 use wasmer::sys::NativeEngineExt;
 use wasmer::sys::vm::{
     LinearMemory, StoreObject, VMCallerCheckedAnyfunc, VMGlobalDefinition, VMMemory, VMMemoryDefinition,
@@ -33,7 +33,7 @@ use wasmer::{
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::faults;
-use crate::guest::{Allocator, Arena, Guest, Parts, PutDown, Running, give, internal};
+use crate::guest::{Allocator, Arena, Guest, Kit, Parts, PutDown, Running, give, internal};
 use crate::imports::imports;
 use crate::interrupt::{self, Entry};
 use crate::memory::{GuestMemory, bad_pointer};
@@ -48,6 +48,8 @@ pub(crate) struct Live {
     store: Store,
     env: FunctionEnv<Guest>,
     exports: Exports,
+    /// For its next run. None while one has it.
+    kit: Option<Kit>,
     /// Which version of its skill's code it runs.
     pub(crate) version: u32,
     counter: Counter,
@@ -107,7 +109,9 @@ enum OnEvent {
 
 /// What is left of a run beside its result.
 pub(crate) struct Ran {
-    pub context: CallContext,
+    pub ledger: Ledger,
+    pub journal: Journal,
+    pub log: Vec<LogLine>,
     /// Units of fuel used.
     pub fuel: u64,
     /// Bytes of linear memory at its end.
@@ -175,7 +179,8 @@ impl Live {
         // SAFETY: an instance has one memory, its own; the engine makes them static; and this goes into its environment.
         let memory = unsafe { GuestMemory::new(memory, definition, space.clone()) };
         env.as_mut(&mut store).parts = Some(Parts { memory, fuel: counter, allocator });
-        let mut live = Live { store, env, exports, version, counter, code, space, globals };
+        let kit = Some(program.kit());
+        let mut live = Live { store, env, exports, kit, version, counter, code, space, globals };
         if let Origin::Snapshot(snapshot) = origin {
             live.set_back_host_side(snapshot)?;
         }
@@ -201,6 +206,11 @@ impl Live {
         let space = self.space.as_ref().ok_or_else(|| internal("an instance that cannot be set back was to be"))?;
         space.reset().map_err(|error| internal(&format!("setting an instance back: {error}")))?;
         self.set_back_host_side(snapshot)
+    }
+
+    /// What a run on it begins with.
+    pub(crate) fn kit(&mut self, program: &Program) -> Kit {
+        self.kit.take().unwrap_or_else(|| program.kit())
     }
 
     /// Bytes of memory that are this instance's alone, about.
@@ -340,7 +350,18 @@ impl Live {
             });
             stopped.flatten().unwrap_or_else(|| with_text(error, &mut running.context))
         });
-        (result, Ran { context: running.context, fuel, memory_bytes, put_down: running.put_down })
+        let Running { host, mut context, put_down, .. } = running;
+        let ran = Ran {
+            ledger: context.ledger,
+            journal: std::mem::take(&mut context.journal),
+            log: std::mem::take(&mut context.log),
+            fuel,
+            memory_bytes,
+            put_down,
+        };
+        context.renew();
+        self.kit = Some(Kit { host, context });
+        (result, ran)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use cis_wasm_host::{Host, SkillScope};
+use cis_wasm_host::{CallContext, Host, SkillScope};
 use wasmer::Engine;
 
 use crate::check::Shape;
 use crate::error::Error;
+use crate::guest::Kit;
 use crate::limits::Limits;
 use crate::meter::LASTING;
 use crate::run::LoadSpec;
@@ -39,6 +40,11 @@ impl Program {
     /// Whether its instances have state that cannot be set back; see [`crate::lasting`].
     pub(crate) fn lasts(&self) -> bool {
         self.code().module.info().exports.contains_key(LASTING)
+    }
+
+    /// What an instance's runs begin with.
+    pub(crate) fn kit(&self) -> Kit {
+        Kit { host: self.host.clone(), context: CallContext::new(self.scope.clone()) }
     }
 
     /// The code for an instance that is made now.

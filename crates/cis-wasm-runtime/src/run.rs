@@ -10,13 +10,13 @@ use std::time::Duration;
 use bytes::Bytes;
 use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_INIT, ceilings};
 use cis_wasm_host::unwired::{Limit, unwired};
-use cis_wasm_host::{CallContext, Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
+use cis_wasm_host::{Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
 use futures_channel::oneshot;
 
 use crate::cache::CacheOutcome;
 use crate::clock::{Cancel, Clock, Deadline, Fuel, INLINE_SLICE, SLICE};
 use crate::error::{Error, ErrorKind};
-use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
+use crate::guest::{Kit, OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
 use crate::instance::{Live, Origin, Ran, is_known};
 use crate::limits::{Limits, Receipt};
@@ -175,6 +175,21 @@ struct Run {
     patience: Patience,
 }
 
+/// What a run is given, beside its instance.
+struct Start {
+    clock: Clock,
+    on: Thread,
+    patience: Patience,
+    journal: Journal,
+}
+
+impl Start {
+    /// For a run that the instance needs before this one.
+    fn before(&self, journal: Journal) -> Self {
+        Start { clock: self.clock.clone(), on: self.on, patience: Patience::Holds, journal }
+    }
+}
+
 /// What came of running one.
 struct Handled {
     /// Without a result when the event was put down.
@@ -240,17 +255,18 @@ impl WasmInstance {
         let pooled = state == State::Fresh && runtime.reuses() && reset::SUPPORTED && !program.lasts();
         let mut live = Live::new(&program, if pooled { &Origin::Template } else { &Origin::Module })?;
         let clock = Clock { deadline: Deadline::starting_now(program.limits.deadline), cancel: Cancel::default() };
-        let mut running = program.running(&clock, &runtime, Thread::Lent, Patience::Holds);
-        running.context.journal = match init {
+        let journal = match init {
             Some(init) => Journal::replay(init),
             None if recorded || state == State::Fresh => Journal::record(),
             None => Journal::OFF,
         };
+        let start = Start { clock, on: Thread::Lent, patience: Patience::Holds, journal };
+        let running = program.running(live.kit(&program), &runtime, start);
         let (started, ran) = depth.within(|| live.start_up(running));
         if let Err(error) = started {
-            return Err(error.with_log(ran.context.log));
+            return Err(error.with_log(ran.log));
         }
-        let CallContext { journal, log: init_log, .. } = ran.context;
+        let Ran { journal, log: init_log, .. } = ran;
         journal.finish()?;
         let init = journal.into_entries().into();
         let state = match state {
@@ -405,7 +421,10 @@ pub(crate) enum Thread {
 }
 
 impl Program {
-    fn running(&self, clock: &Clock, runtime: &WasmRuntime, on: Thread, patience: Patience) -> Running {
+    fn running(&self, kit: Kit, runtime: &WasmRuntime, start: Start) -> Running {
+        let Start { clock, on, patience, journal } = start;
+        let Kit { host, mut context } = kit;
+        context.journal = journal;
         let inline = matches!(patience, Patience::Inline { .. });
         let watched = runtime.signals();
         let slice = match (inline, watched) {
@@ -414,10 +433,10 @@ impl Program {
             (false, false) => SLICE,
         };
         Running {
-            host: self.host.clone(),
-            context: CallContext::new(self.scope.clone()),
+            host,
+            context,
             fuel: Fuel::new(self.limits.fuel, slice),
-            clock: clock.clone(),
+            clock,
             worker: match on {
                 Thread::Lent => None,
                 Thread::Worker(skill) => {
@@ -443,7 +462,7 @@ impl Skill {
     }
 
     /// Handles an event, from its arrival on a thread to its outcome.
-    fn handle(&self, event_type: &str, data: &[u8], journal: Journal, run: Run) -> Handled {
+    fn handle(&self, event_type: &str, data: &[u8], mut journal: Journal, run: Run) -> Handled {
         let Run { begun, cancel, on, patience } = run;
         // First, because an event's time begins with its turn.
         let place = match &self.state {
@@ -453,35 +472,25 @@ impl Skill {
         let first = begun.is_none();
         let clock = self.clock(begun, cancel);
         let deadline = clock.deadline;
-        let mut running = self.program.running(&clock, &self.runtime, on, patience);
-        running.context.journal = journal;
         if first {
-            running.context.journal.begin();
+            journal.begin();
         }
-        let handled = admissible(event_type, data).and_then(|()| running.clock.cancel.check());
-        let (result, ran) = match (handled, place) {
+        let admitted = admissible(event_type, data).and_then(|()| clock.cancel.check());
+        let mut start = Start { clock, on, patience, journal };
+        let (result, ran) = match (admitted, place) {
             (Err(error), _) => (Err(error), None),
-            (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => {
-                self.handle_pooled(pool, event_type, data, running)
-            }
-            (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, running, on),
+            (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => self.handle_pooled(pool, event_type, data, start),
+            (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, start),
             (Ok(()), Place::Kept(kept, slot)) => {
                 if kept.begun.swap(true, Ordering::Relaxed) {
-                    running.context.journal = Journal::OFF;
+                    start.journal = Journal::OFF;
                 }
-                self.handle_kept(slot, event_type, data, running, on)
+                self.handle_kept(slot, event_type, data, start)
             }
         };
-        let ran = ran.unwrap_or_else(|| self.nothing_ran());
-        let receipt = Receipt {
-            limits: self.program.limits,
-            ledger: ran.context.ledger,
-            fuel: ran.fuel,
-            memory_bytes: ran.memory_bytes,
-            wall: deadline.elapsed(),
-        };
-        let outcome = Outcome { result, log: ran.context.log, receipt, journal: ran.context.journal };
-        Handled { outcome, put_down: ran.put_down, deadline }
+        let Ran { ledger, journal, log, fuel, memory_bytes, put_down } = ran.unwrap_or_else(|| self.nothing_ran());
+        let receipt = Receipt { limits: self.program.limits, ledger, fuel, memory_bytes, wall: deadline.elapsed() };
+        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, deadline }
     }
 
     /// Handles an event of a fresh skill as far as it gets.
@@ -513,12 +522,13 @@ impl Skill {
         pool: &Arc<Pool>,
         event_type: &str,
         data: &[u8],
-        running: Running,
+        start: Start,
     ) -> (Result<Bytes, Error>, Option<Ran>) {
         let mut pooled = match pool.take(&self.program) {
             Ok(pooled) => pooled,
             Err(error) => return (Err(error), None),
         };
+        let running = self.program.running(pooled.live.kit(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
         // Where a run was put down does not matter to an instance that is set back.
         if is_known(&result) || ran.put_down.is_some() {
@@ -532,8 +542,7 @@ impl Skill {
         init: &Arc<[JournalEntry]>,
         event_type: &str,
         data: &[u8],
-        running: Running,
-        on: Thread,
+        start: Start,
     ) -> (Result<Bytes, Error>, Option<Ran>) {
         let mut live = match Live::new(&self.program, &Origin::Module) {
             Ok(live) => live,
@@ -541,12 +550,13 @@ impl Skill {
         };
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
-            let mut again = self.program.running(&running.clock, &self.runtime, on, Patience::Holds);
-            again.context.journal = Journal::replay(init.clone());
+            let again = start.before(Journal::replay(init.clone()));
+            let again = self.program.running(live.kit(&self.program), &self.runtime, again);
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), Some(ran));
             }
         }
+        let running = self.program.running(live.kit(&self.program), &self.runtime, start);
         let (result, ran) = live.event(event_type, data, running, false);
         (result, Some(ran))
     }
@@ -556,8 +566,7 @@ impl Skill {
         mut slot: MutexGuard<'_, Slot>,
         event_type: &str,
         data: &[u8],
-        running: Running,
-        on: Thread,
+        start: Start,
     ) -> (Result<Bytes, Error>, Option<Ran>) {
         // Out of its slot while guest code runs: whatever happens, only an instance in a known state goes back.
         let mut live = match std::mem::replace(&mut *slot, Slot::Empty) {
@@ -571,13 +580,15 @@ impl Skill {
                     Ok(live) => Box::new(live),
                     Err(error) => return (Err(error), None),
                 };
-                let starting = self.program.running(&running.clock, &self.runtime, on, Patience::Holds);
+                let starting = start.before(Journal::OFF);
+                let starting = self.program.running(live.kit(&self.program), &self.runtime, starting);
                 if let (Err(error), ran) = live.start_up(starting) {
                     return (Err(error), Some(ran));
                 }
                 live
             }
         };
+        let running = self.program.running(live.kit(&self.program), &self.runtime, start);
         let (result, ran) = live.event(event_type, data, running, true);
         if is_known(&result) || unwired(Limit::Retire) {
             *slot = Slot::Ready(live);
@@ -605,7 +616,9 @@ impl Skill {
         let mut slot = self.slot(kept, on);
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         let clock = self.clock(None, Cancel::default());
-        live.shut_down(self.program.running(&clock, &self.runtime, on, Patience::Holds)).0
+        let start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF };
+        let running = self.program.running(live.kit(&self.program), &self.runtime, start);
+        live.shut_down(running).0
     }
 
     /// Whether an instance has anything to do before its first event.
@@ -617,7 +630,8 @@ impl Skill {
 
     /// What is left of an event of which nothing ran.
     fn nothing_ran(&self) -> Ran {
-        Ran { context: CallContext::new(self.program.scope.clone()), fuel: 0, memory_bytes: 0, put_down: None }
+        let ledger = Ledger::new(self.program.scope.budget);
+        Ran { ledger, journal: Journal::OFF, log: Vec::new(), fuel: 0, memory_bytes: 0, put_down: None }
     }
 
     pub(crate) fn outcome_without_run(&self, error: Error) -> Outcome {
