@@ -4,8 +4,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use cis_wasm_host::{Host, Journal, JournalEntry, Secrets, encode_journal};
-use cis_wasm_runtime::{Outcome, State, WasmInstance};
+use cis_wasm_host::{Answer, CallTrace, Host, HostError, Journal, JournalEntry, Rest, Secrets, encode_journal};
+use cis_wasm_runtime::{ErrorKind as RuntimeErrorKind, Outcome, State, WasmInstance};
 
 use super::ending::Ending;
 use super::file;
@@ -15,10 +15,12 @@ use crate::{ErrorKind, Event, Manifest, Result};
 
 /// Takes the recordings of the events that carry it: see [`Event::recorded_by`]. Clones are the same recorder.
 ///
-/// An event ends as it would without it. What could not be recorded is an error in its place:
+/// An event ends as it would without it. Each attempt of a durable event leaves a recording; attempts in another process,
+/// and after a [`retry`](crate::SkillManager::retry), do not know the recorder. What could not be recorded is an error in its place:
 ///
 /// - The skill was not loaded with [`LoadOptions::recordable`](crate::LoadOptions::recordable), or is native.
 /// - The skill is kept, and this was not the first event since it was loaded: what it did depends on the events before.
+/// - The event is a durable one that was resumed, and is not the one in its journal any more: another module was loaded.
 /// - A secret of the host would be in the recording, because the skill was told it by the event, its settings, the AI or
 ///   its memory.
 #[derive(Clone, Default)]
@@ -90,11 +92,14 @@ pub(crate) fn recording(
             State::Fresh => "the event did not run",
         }));
     }
+    if let Err(error) = &outcome.result
+        && matches!(error.kind(), RuntimeErrorKind::Host(HostError::Diverged { .. }))
+    {
+        return Err(cannot(format!("it went on from a journal that is not its own: {error}")));
+    }
+    let (calls, mut times, rests) = made(&outcome.journal);
+    times.truncate(calls.len());
     let manifest = Manifest { permissions: plan.scope.grants.clone(), limits: plan.limits, ..(*plan.manifest).clone() };
-    let (times, rests) = match outcome.journal.trace() {
-        Some(trace) => (trace.calls().to_vec(), trace.rests().to_vec()),
-        None => Default::default(),
-    };
     let parts = Parts {
         skill: plan.scope.name.clone(),
         compiler: (*compiler).into(),
@@ -106,7 +111,7 @@ pub(crate) fn recording(
         event: event.clone().unrecorded(),
         init: instance.init_journal().clone(),
         init_log: instance.init_log().to_vec(),
-        calls: outcome.journal.entries().into(),
+        calls: calls.into(),
         times,
         rests,
         ending: Ending::of(outcome),
@@ -114,6 +119,18 @@ pub(crate) fn recording(
     };
     without_secrets(&parts, host.secrets())?;
     Ok(Recording { inner: Arc::new(parts) })
+}
+
+/// The calls that an event made, with their times. One that goes on from a journal and is stopped before it has come to the
+/// journal's end has not made them all.
+fn made(journal: &Journal) -> (&[JournalEntry], Vec<CallTrace>, Vec<Rest>) {
+    let (answered, entries) = journal.entries().split_at(journal.answered());
+    let waits = entries.first().is_some_and(|entry| entry.answer == Answer::Unanswered);
+    let calls = if waits { &journal.entries()[..answered.len() + 1] } else { answered };
+    match journal.trace() {
+        Some(trace) => (calls, trace.calls().to_vec(), trace.rests().to_vec()),
+        None => (calls, Vec::new(), Vec::new()),
+    }
 }
 
 /// Refuses a recording with a secret in it. Cutting the secret out would make it one of another event.
