@@ -102,7 +102,12 @@ fn reply(text: &str) -> Result<HostReply, String> {
 fn called(recording: &Recording, calls: usize, stopped: bool) -> String {
     let mut out = String::new();
     let entries = recording.calls().iter().zip(recording.times()).enumerate();
+    let mut refused = recording.refused().iter().peekable();
     for (index, (entry, time)) in entries.take(calls + usize::from(stopped)) {
+        while let Some(refused) = refused.next_if(|refused| refused.before <= index) {
+            let (name, status, why) = (refused.call, refused.status.name(), harmless(&refused.message));
+            let _ = writeln!(out, "{:>4}  fuel {:>12}  {name}: {status}: {why}", "-", refused.fuel);
+        }
         let answer = if index < calls { format!(" -> {}", answer(entry)) } else { "   <- stopped here".into() };
         // A String takes whatever is written to it.
         let _ = writeln!(out, "{index:>4}  fuel {:>12}  {}{answer}", time.fuel, call(entry));

@@ -126,6 +126,31 @@ fn what_a_skill_says_stays_text() {
 }
 
 #[test]
+fn a_call_that_was_refused_for_its_arguments_is_shown() {
+    let text = r#"(module
+        (import "env" "host_log" (func $log (param i32 i32 i32)))
+        (import "env" "host_memory_get" (func $get (param i32 i32) (result i64)))
+        (memory (export "memory") 1) (data (i32.const 0) "ok\ff\fe")
+        (func (export "skill_on_event") (param i32 i32) (param $data i32) (param $len i32) (result i32)
+            (call $log (i32.const 1) (i32.const 0) (i32.const 2))
+            (drop (call $get (i32.const 2) (i32.const 2)))
+            (call $log (i32.const 1) (i32.const 0) (i32.const 2))
+            (i32.const 0)))"#;
+    let file = recorded("refused", &wat(&folder("timeline-refusing"), "refusing", text), &["--event", "go"]);
+    let page = fs::read_to_string(trace(&file)).unwrap();
+    let at = |text: &str| page.find(text).unwrap_or_else(|| panic!("`{text}` is not on the page"));
+    let refusal = at("the key is not UTF-8");
+    assert!(at("<i>0</i>host_log") < refusal && refusal < at("<i>1</i>host_log"));
+
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_cis-skill"));
+    let ran = Ran::of(replay.arg("replay").arg(&file).args(["--until", "1"]));
+    assert!(ran.stderr.contains("host_memory_get: not_utf8: the key is not UTF-8"), "{ran:?}");
+    let mut replay = Command::new(env!("CARGO_BIN_EXE_cis-skill"));
+    let ran = Ran::of(replay.arg("replay").arg(&file));
+    assert!(ran.stderr.contains("the same as recorded"), "{ran:?}");
+}
+
+#[test]
 fn the_readme_shows_lines_that_work() {
     let readme = fs::read_to_string(root().join("README.md")).unwrap();
     let section = readme.split("## Record, replay, look\n").nth(1).expect("the README has the section");

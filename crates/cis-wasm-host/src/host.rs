@@ -413,6 +413,7 @@ impl Host {
         message: String,
     ) -> Result<HostReply, HostError> {
         context.ledger.take(call, Resource::HostCalls, 1)?;
+        context.journal.refused(call, status, &message);
         context.last_failure = Some(CallFailure { call, status, message });
         Ok(HostReply::Status(status))
     }

@@ -73,8 +73,8 @@ pub use error::{Fault, HostError};
 pub use grant::{Access, Grants, HostPattern, HttpGrant, HttpRule, HttpRuleError, SecretGrant};
 pub use host::{CallContext, CallFailure, Host, HostBuilder, LogLine};
 pub use journal::{
-    Answer, CallTrace, Charge, DurableEvent, JOURNAL_VERSION, Journal, JournalEntry, JournalError, Rest, Trace,
-    decode_journal, encode_journal,
+    Answer, CallTrace, Charge, DurableEvent, JOURNAL_VERSION, Journal, JournalEntry, JournalError, RefusedCall, Rest,
+    Trace, decode_journal, encode_journal,
 };
 pub use ledger::{Amounts, Ledger, Resource};
 #[cfg(feature = "openai")]

@@ -11,9 +11,10 @@ use std::thread::{self, ThreadId};
 use std::time::Duration;
 
 use bytes::Bytes;
-use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, Journal, Resource};
+use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, InMemory, Journal, Resource};
 use cis_wasm_runtime::{Compiler, Outcome, WasmInstance, WasmRuntime};
 use common::waiting::{LateAi, all, asking, load};
+use common::{Guest, module};
 
 #[test]
 fn an_event_that_was_put_down_is_none_the_worse() {
@@ -159,5 +160,58 @@ fn an_event_within_an_events_call_does_not_begin_on_its_stack() {
         let outer = load(Host::builder().ai(Asks(inner)).build());
         assert_eq!(outer.run("go", b"a").result.unwrap(), "done");
         assert!(asked_on.lock().unwrap().is_some_and(|asked| asked != thread::current().id()), "signals: {signals}");
+    }
+}
+
+/// Asks the AI, with a call that is refused before and after each: a key that is not UTF-8, a prompt that is too long. Ends
+/// with the last refusal's status.
+fn refused(ai: &LateAi) -> Guest {
+    let guest = module(
+        r#"(module
+        (import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
+        (import "env" "host_memory_get" (func $get (param i32 i32) (result i64)))
+        (memory (export "memory") 40) (data (i32.const 0) "\ff\fe")
+        (func (export "skill_on_event") (param i32 i32) (param $data i32) (param $len i32) (result i64) (local $left i32)
+          (local.set $left (i32.const 3))
+          (loop
+            (drop (call $get (i32.const 0) (i32.const 2)))
+            (drop (call $ask (local.get $data) (local.get $left)))
+            (drop (call $ask (i32.const 0) (i32.const 1048577)))
+            (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+          (call $get (i32.const 0) (i32.const 2))))"#,
+    );
+    guest.with(|spec| {
+        spec.scope.grants.ai = true;
+        spec.limits.deadline = Duration::from_secs(3600);
+        spec.host = Host::builder().memory(InMemory::new()).ai(ai.clone()).build();
+    })
+}
+
+#[test]
+fn calls_that_are_refused_are_counted_once() {
+    for compiler in Compiler::ALL {
+        let ai = LateAi::default();
+        ai.answer_all();
+        let skill = load(&refused(&ai), *compiler);
+        let traced = || Journal::record().traced();
+        let held = skill.run_with("go", b"why", traced());
+        let parked = all(vec![skill.handle_with("go", Bytes::from("why"), traced())], |_| {}).remove(0);
+        let refused = |outcome: &Outcome| -> Vec<(usize, &'static str, &'static str)> {
+            let refused = outcome.journal.trace().unwrap().refused().iter();
+            refused.map(|refused| (refused.before, refused.call, refused.status.name())).collect()
+        };
+        let (key, prompt) = (("host_memory_get", "not_utf8"), ("host_ai_chat", "too_large"));
+        let expected = [(0, key), (1, prompt), (1, key), (2, prompt), (2, key), (3, prompt), (3, key)];
+        assert_eq!(refused(&held), expected.map(|(before, (call, status))| (before, call, status)));
+        assert_eq!(refused(&parked), refused(&held));
+        let replayed = skill.run_with("go", b"why", Journal::replay(held.journal.entries().to_vec()));
+        assert_eq!(held.receipt.ledger.used().of(Resource::HostCalls), 10);
+        assert_eq!(held.journal.entries().len(), 3);
+        let error = held.result.unwrap_err();
+        assert_eq!(error.code(), "not_utf8", "{error}");
+        for again in [parked, replayed] {
+            assert_eq!(again.result.unwrap_err().kind(), error.kind());
+            assert_eq!((again.receipt.ledger, again.receipt.fuel), (held.receipt.ledger, held.receipt.fuel));
+        }
     }
 }

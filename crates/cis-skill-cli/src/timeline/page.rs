@@ -44,8 +44,10 @@ impl Page<'_> {
         self.fuel(out)?;
         self.guest(out)?;
         for (index, (entry, time)) in self.recording.calls().iter().zip(self.recording.times()).enumerate() {
+            self.refused(out, index)?;
             self.call(out, index, entry, time)?;
         }
+        self.refused(out, self.recording.calls().len())?;
         self.key(out)?;
         self.lines(out)?;
         self.ends(out)?;
@@ -163,6 +165,29 @@ impl Page<'_> {
         }
         answer(out, &entry.answer)?;
         out.write_str("</div></details>\n")
+    }
+
+    /// The calls that were refused for their arguments before the call of this number.
+    fn refused(&self, out: &mut String, index: usize) -> Written {
+        for refused in self.recording.refused().iter().filter(|refused| refused.before == index) {
+            let (asked, name) = (micros(refused.asked), refused.call);
+            write!(
+                out,
+                "<details><summary><span class=\"name\"><i></i>{name} <span>{}</span></span><div class=\"track\">",
+                escaped(&refused.message)
+            )?;
+            self.bar(out, "other refused", asked, asked, &format!("{name}, refused at {}", words(asked)))?;
+            writeln!(
+                out,
+                "</div><span class=\"took\"></span></summary><div class=\"more\"><p class=\"note\">refused at {}; fuel {} by \
+                 then; not in the journal</p><h3 class=\"bad\">status {}</h3>{}</div></details>",
+                words(asked),
+                grouped(refused.fuel),
+                refused.status.name(),
+                block(refused.message.as_bytes())
+            )?;
+        }
+        Ok(())
     }
 
     fn key(&self, out: &mut String) -> Written {

@@ -4,8 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use bytes::Bytes;
-use cis_wasm_abi::Level;
-use cis_wasm_host::{Amounts, CallTrace, JournalEntry, LogLine, Quota, Resource, Rest, decode_journal, encode_journal};
+use cis_wasm_abi::{Level, Status, import};
+use cis_wasm_host::{
+    Amounts, CallTrace, JournalEntry, LogLine, Quota, RefusedCall, Resource, Rest, decode_journal, encode_journal,
+};
 use cis_wasm_runtime::{Limits, LoadSpec, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
@@ -48,6 +50,8 @@ struct About {
     memory_bytes: u64,
     wall_us: u64,
     calls: Vec<AboutCall>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    refused: Vec<AboutRefused>,
     rests: Vec<AboutRest>,
 }
 
@@ -73,6 +77,16 @@ struct AboutCall {
     fuel: u64,
     asked_us: u64,
     answered_us: Option<u64>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct AboutRefused {
+    before: usize,
+    call: String,
+    status: String,
+    message: String,
+    fuel: u64,
+    asked_us: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -190,6 +204,7 @@ impl About {
             memory_bytes: ending.memory_bytes,
             wall_us: parts.wall_us,
             calls: parts.times.iter().map(AboutCall::of).collect(),
+            refused: parts.refused.iter().map(AboutRefused::of).collect(),
             rests: parts.rests.iter().map(AboutRest::of).collect(),
         }
     }
@@ -235,6 +250,7 @@ impl About {
             init_log: lines_of(self.init_log)?,
             calls: calls.into(),
             times: self.calls.into_iter().map(AboutCall::trace).collect(),
+            refused: self.refused.into_iter().map(AboutRefused::refused).collect::<Result<_>>()?,
             rests: self.rests.into_iter().map(AboutRest::rest).collect(),
             ending: Ending {
                 result,
@@ -257,6 +273,22 @@ impl AboutCall {
     fn trace(self) -> CallTrace {
         let AboutCall { fuel, asked_us, answered_us } = self;
         CallTrace { fuel, asked: Duration::from_micros(asked_us), answered: answered_us.map(Duration::from_micros) }
+    }
+}
+
+impl AboutRefused {
+    fn of(refused: &RefusedCall) -> Self {
+        let RefusedCall { before, call, status, message, fuel, asked } = refused;
+        let (call, status) = ((*call).to_owned(), status.name().to_owned());
+        AboutRefused { before: *before, call, status, message: message.clone(), fuel: *fuel, asked_us: micros(*asked) }
+    }
+
+    fn refused(self) -> Result<RefusedCall> {
+        let AboutRefused { before, call, status, message, fuel, asked_us } = self;
+        let call = import(&call).ok_or_else(|| damaged("it names no host function"))?.name;
+        let status = Status::ALL.into_iter().find(|known| known.name() == status);
+        let status = status.ok_or_else(|| damaged("it names no status"))?;
+        Ok(RefusedCall { before, call, status, message, fuel, asked: Duration::from_micros(asked_us) })
     }
 }
 

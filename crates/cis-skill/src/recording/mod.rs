@@ -15,7 +15,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use cis_wasm_host::{CallTrace, JournalEntry, LogLine, Rest};
+use cis_wasm_host::{CallTrace, JournalEntry, LogLine, RefusedCall, Rest};
 
 pub use ending::{Ending, Failure};
 pub use folder::replay_folder;
@@ -69,6 +69,7 @@ struct Parts {
     init_log: Vec<LogLine>,
     calls: Arc<[JournalEntry]>,
     times: Vec<CallTrace>,
+    refused: Vec<RefusedCall>,
     rests: Vec<Rest>,
     ending: Ending,
     wall_us: u64,
@@ -156,6 +157,12 @@ impl Recording {
     /// When each of the calls was made and answered. As many as there are calls.
     pub fn times(&self) -> &[CallTrace] {
         &self.inner.times
+    }
+
+    /// The calls that were refused for arguments that could not be read, in order. They are not among the
+    /// [`calls`](Self::calls): a replay makes them again, and has them refused again.
+    pub fn refused(&self) -> &[RefusedCall] {
+        &self.inner.refused
     }
 
     /// When the event was put down while a call waited.

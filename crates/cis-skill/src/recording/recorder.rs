@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use bytes::Bytes;
-use cis_wasm_host::{Answer, CallTrace, Host, HostError, Journal, JournalEntry, Rest, Secrets, encode_journal};
+use cis_wasm_host::{Answer, Host, HostError, Journal, JournalEntry, Secrets, encode_journal};
 use cis_wasm_runtime::{ErrorKind as RuntimeErrorKind, Outcome, State, WasmInstance};
 
 use super::ending::Ending;
@@ -97,8 +97,13 @@ pub(crate) fn recording(
     {
         return Err(cannot(format!("it went on from a journal that is not its own: {error}")));
     }
-    let (calls, mut times, rests) = made(&outcome.journal);
-    times.truncate(calls.len());
+    let calls = made(&outcome.journal);
+    let (times, refused, rests) = match outcome.journal.trace() {
+        Some(trace) => (trace.calls().to_vec(), trace.refused().to_vec(), trace.rests().to_vec()),
+        None => Default::default(),
+    };
+    let times = times.into_iter().take(calls.len()).collect();
+    let refused = refused.into_iter().filter(|refused| refused.before <= calls.len()).collect();
     let manifest = Manifest { permissions: plan.scope.grants.clone(), limits: plan.limits, ..(*plan.manifest).clone() };
     let parts = Parts {
         skill: plan.scope.name.clone(),
@@ -113,6 +118,7 @@ pub(crate) fn recording(
         init_log: instance.init_log().to_vec(),
         calls: calls.into(),
         times,
+        refused,
         rests,
         ending: Ending::of(outcome),
         wall_us: u64::try_from(outcome.receipt.wall.as_micros()).unwrap_or(u64::MAX),
@@ -121,16 +127,12 @@ pub(crate) fn recording(
     Ok(Recording { inner: Arc::new(parts) })
 }
 
-/// The calls that an event made, with their times. One that goes on from a journal and is stopped before it has come to the
+/// The calls that an event made. One that goes on from a journal and is stopped before it has come to the
 /// journal's end has not made them all.
-fn made(journal: &Journal) -> (&[JournalEntry], Vec<CallTrace>, Vec<Rest>) {
+fn made(journal: &Journal) -> &[JournalEntry] {
     let (answered, entries) = journal.entries().split_at(journal.answered());
     let waits = entries.first().is_some_and(|entry| entry.answer == Answer::Unanswered);
-    let calls = if waits { &journal.entries()[..answered.len() + 1] } else { answered };
-    match journal.trace() {
-        Some(trace) => (calls, trace.calls().to_vec(), trace.rests().to_vec()),
-        None => (calls, Vec::new(), Vec::new()),
-    }
+    if waits { &journal.entries()[..answered.len() + 1] } else { answered }
 }
 
 /// Refuses a recording with a secret in it. Cutting the secret out would make it one of another event.

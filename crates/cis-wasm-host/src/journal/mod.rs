@@ -18,10 +18,12 @@ mod what_if;
 use std::sync::Arc;
 use std::time::Instant;
 
+use cis_wasm_abi::Status;
+
 pub use durable::DurableEvent;
 pub use entry::{Answer, Charge, JournalEntry};
 pub use format::{JOURNAL_VERSION, JournalError, decode_journal, encode_journal};
-pub use trace::{CallTrace, Rest, Trace};
+pub use trace::{CallTrace, RefusedCall, Rest, Trace};
 
 use self::durable::Durable;
 use self::what_if::WhatIf;
@@ -187,6 +189,15 @@ impl Journal {
     pub fn at_fuel(&mut self, fuel: u64) {
         if let Some(trace) = &mut self.trace {
             trace.at_fuel(fuel);
+        }
+    }
+
+    /// A call was refused for its arguments: for the trace. It is no entry, because a run that makes it again has it
+    /// refused again.
+    pub(crate) fn refused(&mut self, call: &'static str, status: Status, message: &str) {
+        let before = self.next;
+        if let Some(trace) = &mut self.trace {
+            trace.refuse(before, call, status, message);
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use cis_wasm_abi::Status;
+
 /// When the calls of a run were made. Times are since the run began.
 #[derive(Clone, Debug)]
 pub struct Trace {
@@ -9,7 +11,27 @@ pub struct Trace {
     /// Fuel used so far, as the runtime last said.
     fuel: u64,
     calls: Vec<CallTrace>,
+    refused: Vec<RefusedCall>,
+    /// How many of those the run has made, which may be doing it again.
+    refused_again: usize,
     rests: Vec<Rest>,
+}
+
+/// A call that was refused for arguments that could not be read. It is not among the calls.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RefusedCall {
+    /// How many calls had been answered before it.
+    pub before: usize,
+    /// The import.
+    pub call: &'static str,
+    /// What the guest was answered.
+    pub status: Status,
+    /// What was wrong with it.
+    pub message: String,
+    /// Fuel that the run had used by then.
+    pub fuel: u64,
+    /// When it was made.
+    pub asked: Duration,
 }
 
 /// When one call was made and answered.
@@ -38,12 +60,24 @@ pub struct Rest {
 
 impl Trace {
     pub(super) fn starting_now() -> Self {
-        Trace { began: Instant::now(), fuel: 0, calls: Vec::new(), rests: Vec::new() }
+        Trace {
+            began: Instant::now(),
+            fuel: 0,
+            calls: Vec::new(),
+            refused: Vec::new(),
+            refused_again: 0,
+            rests: Vec::new(),
+        }
     }
 
     /// The calls, in order.
     pub fn calls(&self) -> &[CallTrace] {
         &self.calls
+    }
+
+    /// The calls that were refused for their arguments, in order.
+    pub fn refused(&self) -> &[RefusedCall] {
+        &self.refused
     }
 
     /// The times in which the run was put down, in order.
@@ -69,6 +103,15 @@ impl Trace {
         }
     }
 
+    /// A call is refused. One that a run makes again keeps its first time.
+    pub(super) fn refuse(&mut self, before: usize, call: &'static str, status: Status, message: &str) {
+        if self.refused_again == self.refused.len() {
+            let (message, asked) = (message.to_owned(), self.began.elapsed());
+            self.refused.push(RefusedCall { before, call, status, message, fuel: self.fuel, asked });
+        }
+        self.refused_again += 1;
+    }
+
     pub(super) fn answered(&mut self, index: usize) {
         let now = self.began.elapsed();
         if let Some(call) = self.calls.get_mut(index)
@@ -89,6 +132,7 @@ impl Trace {
     }
 
     pub(super) fn resumed(&mut self) {
+        self.refused_again = 0;
         let now = self.began.elapsed();
         if let Some(rest) = self.rests.last_mut() {
             rest.resumed.get_or_insert(now);
