@@ -40,7 +40,8 @@ pub(crate) struct Parts {
 /// One run of guest code: an event, an initialisation or a shutdown.
 pub(crate) struct Running {
     pub host: Host,
-    pub context: CallContext,
+    /// In a box that its instance keeps for the next run: it is large, and a run is handed on a few times.
+    pub context: Box<CallContext>,
     pub fuel: Fuel,
     pub clock: Clock,
     /// Whether the watch stops it when it is due. Otherwise it looks at the clock itself.
@@ -60,7 +61,7 @@ pub(crate) struct Running {
 pub(crate) struct Kit {
     pub host: Host,
     /// Nothing has happened in it.
-    pub context: CallContext,
+    pub context: Box<CallContext>,
 }
 
 /// What happens when a host call is not answered at once.
@@ -109,7 +110,7 @@ impl Running {
             let asked = self.host.call(&mut self.context, call);
             return block_on(asked, &self.clock, name, self.worker.as_ref(), self.watched);
         };
-        let vacant = self.context.another();
+        let vacant = Box::new(self.context.another());
         let context = std::mem::replace(&mut self.context, vacant);
         let mut pending = Pending::new(self.host.clone(), context, call);
         let poll = |context: &mut Context<'_>| pending.poll(context);

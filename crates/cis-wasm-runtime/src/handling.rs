@@ -43,9 +43,19 @@ enum Stage {
         answer: oneshot::Receiver<Attempt>,
         cancel: CancelOnDrop,
     },
-    Waiting(Waiting),
+    /// In a box, because most events never wait, and all are handed on.
+    Waiting(Box<Waiting>),
     /// Its outcome was given out.
     Over,
+}
+
+/// What follows a stage.
+enum Next {
+    /// Another one, and something to do for it.
+    Goes(Stage),
+    /// Another one, in which the future will be woken.
+    Waits(Stage),
+    Ends(Outcome),
 }
 
 /// An event that was put down while a call waits.
@@ -85,10 +95,10 @@ impl Handling {
     }
 
     /// Runs the event as far as it gets at once.
-    fn begin(&self, task: Task) -> Result<Stage, Box<Outcome>> {
+    fn begin(&self, task: Task) -> Next {
         // Where a run is going on already, a skill's backend handles an event of a skill: that goes only so deep on one stack.
         if interrupt::is_running() || !self.skill.is_brief() {
-            return Ok(self.send(task));
+            return self.send(task);
         }
         let patience = Patience::Inline { since: Instant::now() };
         let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
@@ -97,38 +107,37 @@ impl Handling {
         self.after(attempt)
     }
 
-    fn send(&self, task: Task) -> Stage {
+    fn send(&self, task: Task) -> Next {
         let cancel = Cancel::possible();
         let answer = self.skill.submit(task, cancel.clone());
-        Stage::OnWorker { answer, cancel: CancelOnDrop(Some(cancel)) }
+        Next::Goes(Stage::OnWorker { answer, cancel: CancelOnDrop(Some(cancel)) })
     }
 
     /// What follows an attempt.
-    fn after(&self, attempt: Attempt) -> Result<Stage, Box<Outcome>> {
+    fn after(&self, attempt: Attempt) -> Next {
         match attempt {
-            Attempt::Done(outcome) => Err(Box::new(outcome)),
-            Attempt::PutDown { task, waits: None, .. } => Ok(self.send(task)),
+            Attempt::Done(outcome) => Next::Ends(outcome),
+            Attempt::PutDown { task, waits: None, .. } => self.send(task),
             Attempt::PutDown { task, waits: Some(call), fuel, memory_bytes } => {
                 let Some((deadline, _)) = task.begun else {
-                    return Err(Box::new(
-                        self.skill.outcome_without_run(internal("a run was put down before it began")),
-                    ));
+                    return self.fails("a run was put down before it began");
                 };
                 let since = Instant::now();
-                Ok(Stage::Waiting(Waiting { task, call, deadline, since, alarm: None, fuel, memory_bytes }))
+                let waiting = Waiting { task, call, deadline, since, alarm: None, fuel, memory_bytes };
+                Next::Goes(Stage::Waiting(Box::new(waiting)))
             }
         }
     }
 
     /// Polls a call that waits.
-    fn wait(&self, mut waiting: Waiting, context: &mut Context<'_>) -> Result<Stage, Box<Outcome>> {
+    fn wait(&self, mut waiting: Box<Waiting>, context: &mut Context<'_>) -> Next {
         let answered = self.skill.runtime.workers().scoped(|| waiting.call.poll(context));
         // Also when it was answered: an answer that is late is late.
         if let Err(late) = waiting.deadline.left(waiting.call.name) {
-            return Err(Box::new(self.given_up(waiting, late)));
+            return Next::Ends(self.given_up(*waiting, late));
         }
         match answered {
-            Poll::Ready(answer) => self.answered(waiting, answer),
+            Poll::Ready(answer) => self.answered(*waiting, answer),
             Poll::Pending => {
                 match &waiting.alarm {
                     Some(alarm) => alarm.wakes(context.waker()),
@@ -137,27 +146,31 @@ impl Handling {
                         waiting.alarm = Some(self.skill.runtime.watch().alarm(due, context.waker().clone()));
                     }
                 }
-                Ok(Stage::Waiting(waiting))
+                Next::Waits(Stage::Waiting(waiting))
             }
         }
     }
 
-    fn answered(&self, waiting: Waiting, answer: Result<HostReply, HostError>) -> Result<Stage, Box<Outcome>> {
+    fn answered(&self, waiting: Waiting, answer: Result<HostReply, HostError>) -> Next {
         match answer {
             // An exhausted budget stands in the journal like an answer.
             Ok(_) | Err(HostError::BudgetExhausted { .. }) => {
                 let Waiting { mut task, call, deadline, since, .. } = waiting;
                 let Some(mut context) = call.into_context() else {
-                    let error = internal("a call did not give its event's context back");
-                    return Err(Box::new(self.skill.outcome_without_run(error)));
+                    return self.fails("a call did not give its event's context back");
                 };
                 context.journal.parked(since);
                 task.journal = context.journal.again();
                 task.begun = Some((deadline, deadline.elapsed()));
-                Ok(Stage::Due(task))
+                Next::Goes(Stage::Due(task))
             }
-            Err(error) => Err(Box::new(self.given_up(waiting, error.into()))),
+            Err(error) => Next::Ends(self.given_up(waiting, error.into())),
         }
+    }
+
+    /// It ends of a bug of ours.
+    fn fails(&self, why: &str) -> Next {
+        Next::Ends(self.skill.outcome_without_run(internal(why)))
     }
 
     /// The outcome of an event that ends while a call of it waits.
@@ -200,32 +213,27 @@ impl Future for Handling {
 impl Handling {
     fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
         loop {
-            let (next, ready) = match std::mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Due(task) => (self.begin(task), true),
+            let next = match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Due(task) => self.begin(task),
                 Stage::OnWorker { mut answer, cancel } => match Pin::new(&mut answer).poll(context) {
-                    Poll::Pending => (Ok(Stage::OnWorker { answer, cancel }), false),
+                    Poll::Pending => Next::Waits(Stage::OnWorker { answer, cancel }),
                     Poll::Ready(Ok(attempt)) => {
                         cancel.disarm();
-                        (self.after(attempt), true)
+                        self.after(attempt)
                     }
                     // The sender goes without an answer only when its job was dropped with the workers.
-                    Poll::Ready(Err(_)) => {
-                        (Err(Box::new(self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into()))), true)
-                    }
+                    Poll::Ready(Err(_)) => Next::Ends(self.skill.outcome_without_run(ErrorKind::RuntimeClosed.into())),
                 },
-                Stage::Waiting(waiting) => {
-                    let next = self.wait(waiting, context);
-                    let waits = matches!(next, Ok(Stage::Waiting(_)));
-                    (next, !waits)
-                }
+                Stage::Waiting(waiting) => self.wait(waiting, context),
                 Stage::Over => panic!("an event's future was polled after it was ready"),
             };
             match next {
-                Err(outcome) => return Poll::Ready(*outcome),
-                Ok(stage) => self.stage = stage,
-            }
-            if !ready {
-                return Poll::Pending;
+                Next::Goes(stage) => self.stage = stage,
+                Next::Waits(stage) => {
+                    self.stage = stage;
+                    return Poll::Pending;
+                }
+                Next::Ends(outcome) => return Poll::Ready(outcome),
             }
         }
     }

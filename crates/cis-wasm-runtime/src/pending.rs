@@ -14,7 +14,7 @@ use cis_wasm_host::{CallContext, Host, HostCall, HostError, HostReply};
 /// A call that was made and has not been answered.
 pub(crate) struct Pending {
     call: Pin<Box<dyn Future<Output = Result<HostReply, HostError>> + Send>>,
-    context: Arc<Mutex<Option<CallContext>>>,
+    context: Arc<Mutex<Option<Box<CallContext>>>>,
     relay: Arc<Relay>,
     /// The import that made it.
     pub name: &'static str,
@@ -22,8 +22,8 @@ pub(crate) struct Pending {
 
 /// A context that is lent to a call, and comes back however that ends.
 struct Lent {
-    context: Option<CallContext>,
-    to: Arc<Mutex<Option<CallContext>>>,
+    context: Option<Box<CallContext>>,
+    to: Arc<Mutex<Option<Box<CallContext>>>>,
 }
 
 impl Drop for Lent {
@@ -50,7 +50,7 @@ impl Wake for Relay {
 
 impl Pending {
     /// Makes a call in the name of an event. Nothing happens before it is polled.
-    pub(crate) fn new(host: Host, context: CallContext, call: HostCall) -> Self {
+    pub(crate) fn new(host: Host, context: Box<CallContext>, call: HostCall) -> Self {
         let name = call.name();
         let back = Arc::new(Mutex::new(None));
         let mut lent = Lent { context: Some(context), to: back.clone() };
@@ -72,7 +72,7 @@ impl Pending {
     }
 
     /// The event's context. A call that was not answered is given up.
-    pub(crate) fn into_context(self) -> Option<CallContext> {
+    pub(crate) fn into_context(self) -> Option<Box<CallContext>> {
         drop(self.call);
         self.context.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).take()
     }

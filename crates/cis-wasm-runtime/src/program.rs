@@ -44,7 +44,7 @@ impl Program {
 
     /// What an instance's runs begin with.
     pub(crate) fn kit(&self) -> Kit {
-        Kit { host: self.host.clone(), context: CallContext::new(self.scope.clone()) }
+        Kit { host: self.host.clone(), context: Box::new(CallContext::new(self.scope.clone())) }
     }
 
     /// The code for an instance that is made now.

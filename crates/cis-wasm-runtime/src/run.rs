@@ -478,7 +478,7 @@ impl Skill {
         let admitted = admissible(event_type, data).and_then(|()| clock.cancel.check());
         let mut start = Start { clock, on, patience, journal };
         let (result, ran) = match (admitted, place) {
-            (Err(error), _) => (Err(error), None),
+            (Err(error), _) => (Err(error), self.nothing_ran()),
             (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => self.handle_pooled(pool, event_type, data, start),
             (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, start),
             (Ok(()), Place::Kept(kept, slot)) => {
@@ -488,7 +488,7 @@ impl Skill {
                 self.handle_kept(slot, event_type, data, start)
             }
         };
-        let Ran { ledger, journal, log, fuel, memory_bytes, put_down } = ran.unwrap_or_else(|| self.nothing_ran());
+        let Ran { ledger, journal, log, fuel, memory_bytes, put_down } = ran;
         let receipt = Receipt { limits: self.program.limits, ledger, fuel, memory_bytes, wall: deadline.elapsed() };
         Handled { outcome: Outcome { result, log, receipt, journal }, put_down, deadline }
     }
@@ -523,10 +523,10 @@ impl Skill {
         event_type: &str,
         data: &[u8],
         start: Start,
-    ) -> (Result<Bytes, Error>, Option<Ran>) {
+    ) -> (Result<Bytes, Error>, Ran) {
         let mut pooled = match pool.take(&self.program) {
             Ok(pooled) => pooled,
-            Err(error) => return (Err(error), None),
+            Err(error) => return (Err(error), self.nothing_ran()),
         };
         let running = self.program.running(pooled.live.kit(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
@@ -534,7 +534,7 @@ impl Skill {
         if is_known(&result) || ran.put_down.is_some() {
             pool.put(pooled);
         }
-        (result, Some(ran))
+        (result, ran)
     }
 
     fn handle_made(
@@ -543,22 +543,22 @@ impl Skill {
         event_type: &str,
         data: &[u8],
         start: Start,
-    ) -> (Result<Bytes, Error>, Option<Ran>) {
+    ) -> (Result<Bytes, Error>, Ran) {
         let mut live = match Live::new(&self.program, &Origin::Module) {
             Ok(live) => live,
-            Err(error) => return (Err(error), None),
+            Err(error) => return (Err(error), self.nothing_ran()),
         };
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
             let again = start.before(Journal::replay(init.clone()));
             let again = self.program.running(live.kit(&self.program), &self.runtime, again);
             if let (Err(error), ran) = live.start_up(again) {
-                return (Err(error), Some(ran));
+                return (Err(error), ran);
             }
         }
         let running = self.program.running(live.kit(&self.program), &self.runtime, start);
         let (result, ran) = live.event(event_type, data, running, false);
-        (result, Some(ran))
+        (result, ran)
     }
 
     fn handle_kept(
@@ -567,23 +567,23 @@ impl Skill {
         event_type: &str,
         data: &[u8],
         start: Start,
-    ) -> (Result<Bytes, Error>, Option<Ran>) {
+    ) -> (Result<Bytes, Error>, Ran) {
         // Out of its slot while guest code runs: whatever happens, only an instance in a known state goes back.
         let mut live = match std::mem::replace(&mut *slot, Slot::Empty) {
             Slot::Ready(live) => live,
             Slot::Closed => {
                 *slot = Slot::Closed;
-                return (Err(ErrorKind::RuntimeClosed.into()), None);
+                return (Err(ErrorKind::RuntimeClosed.into()), self.nothing_ran());
             }
             Slot::Empty => {
                 let mut live = match Live::new(&self.program, &Origin::Module) {
                     Ok(live) => Box::new(live),
-                    Err(error) => return (Err(error), None),
+                    Err(error) => return (Err(error), self.nothing_ran()),
                 };
                 let starting = start.before(Journal::OFF);
                 let starting = self.program.running(live.kit(&self.program), &self.runtime, starting);
                 if let (Err(error), ran) = live.start_up(starting) {
-                    return (Err(error), Some(ran));
+                    return (Err(error), ran);
                 }
                 live
             }
@@ -593,7 +593,7 @@ impl Skill {
         if is_known(&result) || unwired(Limit::Retire) {
             *slot = Slot::Ready(live);
         }
-        (result, Some(ran))
+        (result, ran)
     }
 
     /// The place of a kept skill's instance. Waits while another event has it; a worker that waits gives up its own place

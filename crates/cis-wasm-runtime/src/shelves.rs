@@ -33,7 +33,9 @@ impl<T> Shelves<T> {
 
     /// One of the things that wait.
     pub(crate) fn take(&self) -> Option<T> {
-        self.nearest_first().find_map(|shelf| shelf.lock().pop())
+        let mut shelves = self.nearest_first();
+        let here = shelves.next().and_then(|shelf| shelf.lock().pop());
+        here.or_else(|| shelves.find_map(|shelf| shelf.lock().pop()))
     }
 
     /// Puts one down, or gives it back where there is no room.
