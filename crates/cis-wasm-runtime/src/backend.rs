@@ -10,8 +10,9 @@ use std::thread::available_parallelism;
 
 use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
 use wasmer::{CompileError, Engine};
+use wasmer_compiler::FunctionExtent;
 
-use crate::cache::Authentic;
+use crate::cache::{Authentic, link};
 use crate::check::Shape;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
@@ -145,11 +146,24 @@ impl Backend {
         // SAFETY: the bytes are `Authentic`: an engine of just this program wrote them, for this processor and with these
         // settings, nobody changed them since, and they are in memory that is nobody else's.
         match catch_unwind(AssertUnwindSafe(|| unsafe { wasmer::Module::deserialize_unchecked(engine, bytes) })) {
-            Ok(Ok(module)) => Ok(module),
+            Ok(Ok(module)) if is_laid_out(&module) => Ok(module),
+            Ok(Ok(_)) => Err("its functions do not lie where their callers look for them".into()),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("loading code of {} panicked", self.name())),
         }
     }
+}
+
+/// Whether a module's functions lie where the code of an artifact takes it that they do.
+fn is_laid_out(module: &wasmer::Module) -> bool {
+    let Some(functions) = module.sys_artifact().and_then(wasmer_compiler::Artifact::finished_function_extents) else {
+        return false;
+    };
+    let range = |(_, FunctionExtent { ptr, length }): &(_, FunctionExtent)| {
+        let begin = ptr.addr();
+        begin..begin + length
+    };
+    link::check(&functions.iter().map(range).collect::<Vec<_>>())
 }
 
 fn with_caps(mut engine: Engine, limits: &Limits, shape: &Shape) -> Engine {

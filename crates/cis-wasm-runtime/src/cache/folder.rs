@@ -7,15 +7,14 @@
 //! - Reading never takes more memory than the bound, and never waits for another process.
 
 use std::fs;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, SystemTime};
 
-use memmap2::{MmapMut, MmapOptions};
-
 use super::outcome::Rejection;
 use super::private::{self, Others};
+use super::room::Room;
 
 /// How an artifact's name ends.
 pub(super) const EXTENSION: &str = "artifact";
@@ -47,8 +46,8 @@ impl Folder {
         &self.path
     }
 
-    /// What the file of this name holds, if there is one, and notes that it was used.
-    pub(super) fn read(&self, name: &str) -> Result<Option<MmapMut>, Rejection> {
+    /// What the file of this name holds, if there is one, and notes that it was used. Shows on the way what was read so far.
+    pub(super) fn read(&self, name: &str, seen: impl FnMut(&[u8])) -> Result<Option<Room>, Rejection> {
         let mut file = match private::open(&self.path.join(name)) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -65,9 +64,8 @@ impl Folder {
             return Err(Rejection::WrongLength);
         }
         let len = usize::try_from(len).map_err(|_| Rejection::WrongLength)?;
-        // All pages at once: one fault for each would cost more than the reading.
-        let mut bytes = MmapOptions::new().len(len).populate().map_anon().map_err(unreadable)?;
-        file.read_exact(&mut bytes).map_err(|error| match error.kind() {
+        let mut bytes = Room::of(len).map_err(unreadable)?;
+        bytes.fill(&mut file, seen).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => Rejection::WrongLength,
             _ => unreadable(error),
         })?;

@@ -9,7 +9,8 @@
 //!   depends on.
 //! - [`folder`] owns the files. It reads one into memory of this process's own and never looks at it again; it writes one
 //!   beside its place and moves it there; it bounds the size of them all.
-//! - [`slim`] leaves out what nobody asks for.
+//! - [`room`] owns the memory that a file is read into.
+//! - [`slim`] leaves out what nobody asks for; [`link`] does what would be done at every load.
 //! - [`private`] says what is the operator's own.
 //!
 //! Invariants:
@@ -23,8 +24,10 @@
 
 mod folder;
 mod id;
+pub(crate) mod link;
 mod outcome;
 mod private;
+mod room;
 mod seal;
 mod secret;
 mod slim;
@@ -121,8 +124,9 @@ impl ArtifactCache {
     ///
     /// There is a file in its place that cannot be used.
     pub(crate) fn find(&self, id: &ArtifactId) -> Result<Option<Authentic>, Rejection> {
-        let Some(file) = self.inner.folder.read(&id.file_name())? else { return Ok(None) };
-        seal::open(&self.inner.secret, id, file).map(Some)
+        let mut check = seal::Check::with(&self.inner.secret);
+        let file = self.inner.folder.read(&id.file_name(), |so_far| check.goes_on(so_far))?;
+        file.map(|file| check.open(id, file)).transpose()
     }
 
     /// Keeps an artifact under this id, and says whether that went well. It is the engine's own, of a module that passed

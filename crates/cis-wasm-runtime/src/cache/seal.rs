@@ -12,10 +12,10 @@
 //! address that is divisible by [`ALIGNMENT`], which the engine takes for granted.
 
 use bytes::Bytes;
-use memmap2::MmapMut;
 
 use super::id::{ArtifactId, ID_LEN};
 use super::outcome::Rejection;
+use super::room::{PIECE, Room};
 use super::secret::Secret;
 
 pub(super) const MAGIC: [u8; 24] = *b"cis-skill artifact v1\r\n\0";
@@ -49,30 +49,62 @@ pub(super) fn header(secret: &Secret, id: &ArtifactId, artifact: &[u8]) -> [u8; 
     header[..AT_LEN].copy_from_slice(&MAGIC);
     header[AT_LEN..AT_ID].copy_from_slice(&(artifact.len() as u64).to_le_bytes());
     header[AT_ID..AT_MAC].copy_from_slice(id.as_bytes());
-    let mac = secret.mac([&header[..AT_MAC], artifact]);
+    let mac = secret.hasher().update(&header[..AT_MAC]).update(artifact).finalize();
     header[AT_MAC..].copy_from_slice(mac.as_bytes());
     header
 }
 
-/// Checks a file that was read into memory of our own: a mapping of its own pages, so that it begins at one.
-pub(super) fn open(secret: &Secret, id: &ArtifactId, file: MmapMut) -> Result<Authentic, Rejection> {
-    let Some((header, artifact)) = file.split_at_checked(HEADER) else { return Err(Rejection::WrongLength) };
-    if header[..AT_LEN] != MAGIC {
-        return Err(Rejection::UnknownFormat);
+/// The check of a file, whose bytes are hashed while it is read: they are in the processor's cache then.
+pub(super) struct Check {
+    hasher: blake3::Hasher,
+    /// Bytes of the file that were hashed or are left out, all of them from its begin.
+    done: usize,
+}
+
+impl Check {
+    pub(super) fn with(secret: &Secret) -> Self {
+        Check { hasher: secret.hasher(), done: 0 }
     }
-    if header[AT_LEN..AT_ID] != (artifact.len() as u64).to_le_bytes() {
-        return Err(Rejection::WrongLength);
+
+    /// Goes on with a file of which so much was read. It does so in whole pieces, as the hash has least to do then.
+    pub(super) fn goes_on(&mut self, so_far: &[u8]) {
+        let pieces = so_far.len().saturating_sub(blake3::OUT_LEN) / PIECE;
+        if pieces > 0 {
+            self.up_to(so_far, pieces * PIECE + blake3::OUT_LEN);
+        }
     }
-    if header[AT_ID..AT_MAC] != *id.as_bytes() {
-        return Err(Rejection::Foreign);
+
+    fn up_to(&mut self, file: &[u8], end: usize) {
+        // The keyed hash stands in the midst of what it is of.
+        for (begin, until) in [(0, AT_MAC), (HEADER, usize::MAX)] {
+            let part = self.done.max(begin)..end.min(until);
+            if !part.is_empty() {
+                self.done = part.end;
+                self.hasher.update(&file[part]);
+            }
+        }
     }
-    // Compared in constant time.
-    let mac = secret.mac([&header[..AT_MAC], artifact]);
-    if blake3::Hash::from_slice(&header[AT_MAC..]).ok() != Some(mac) {
-        return Err(Rejection::NotAuthentic);
+
+    /// Opens the file that was read, all of it.
+    pub(super) fn open(mut self, id: &ArtifactId, file: Room) -> Result<Authentic, Rejection> {
+        let Some((header, artifact)) = file.split_at_checked(HEADER) else { return Err(Rejection::WrongLength) };
+        if header[..AT_LEN] != MAGIC {
+            return Err(Rejection::UnknownFormat);
+        }
+        if header[AT_LEN..AT_ID] != (artifact.len() as u64).to_le_bytes() {
+            return Err(Rejection::WrongLength);
+        }
+        if header[AT_ID..AT_MAC] != *id.as_bytes() {
+            return Err(Rejection::Foreign);
+        }
+        self.up_to(&file, file.len());
+        // Compared in constant time.
+        if blake3::Hash::from_slice(&header[AT_MAC..]).ok() != Some(self.hasher.finalize()) {
+            return Err(Rejection::NotAuthentic);
+        }
+        if !artifact.as_ptr().addr().is_multiple_of(ALIGNMENT) {
+            return Err(Rejection::Refused { message: "its memory is not aligned".into() });
+        }
+        Ok(Authentic(Bytes::from_owner(file).slice(HEADER..)))
     }
-    if !artifact.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-        return Err(Rejection::Refused { message: "its memory is not aligned".into() });
-    }
-    Ok(Authentic(Bytes::from_owner(file).slice(HEADER..)))
 }

@@ -49,13 +49,9 @@ impl Secret {
         Ok(Secret(key))
     }
 
-    /// The keyed hash of these bytes, one part after the other.
-    pub(super) fn mac(&self, parts: [&[u8]; 2]) -> blake3::Hash {
-        let mut hasher = blake3::Hasher::new_keyed(&self.0);
-        for part in parts {
-            hasher.update(part);
-        }
-        hasher.finalize()
+    /// Begins a keyed hash.
+    pub(super) fn hasher(&self) -> blake3::Hasher {
+        blake3::Hasher::new_keyed(&self.0)
     }
 }
 

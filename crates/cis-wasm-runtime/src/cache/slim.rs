@@ -1,21 +1,25 @@
 //! What of an artifact nobody asks for.
 //!
 //! For every instruction an artifact says which machine code it became, which is nearly half of it. Only the offsets of
-//! frames in a trace of calls are found there, and a [`Frame`](crate::Frame) has none: its function is found elsewhere. So
-//! that half is neither written nor hashed nor read, nor in memory for as long as the skill is loaded.
+//! frames in a trace of calls are found there, and a [`Frame`](crate::Frame) has none: its function is found elsewhere. For
+//! every access to memory it says that a fault there is one out of bounds, which is what the engine takes a fault for that it
+//! knows nothing of. So that is neither written nor hashed nor read, nor in memory for as long as the skill is loaded.
 //!
-//! Invariant: what is left differs from what the engine wrote in nothing else. An artifact that is not laid out as expected
-//! stays as it is.
+//! Invariant: what is left differs from what the engine wrote in nothing else, but that calls are [linked](super::link). An
+//! artifact that is not laid out as expected stays as it is.
 
 use memmap2::{MmapMut, MmapOptions};
+use wasmer::sys::vm::TrapCode;
 use wasmer_compiler::ArtifactBuild;
 use wasmer_compiler::serialize::{MetadataHeader, SerializableCompilation, SerializableModule};
+
+use super::link;
 
 /// Bytes before the engine's archive: what says that it is one, and its length.
 const BEFORE: usize = ArtifactBuild::MAGIC_HEADER.len() + MetadataHeader::LEN;
 const _: () = assert!(BEFORE.is_multiple_of(MetadataHeader::ALIGN), "the archive is aligned where the artifact is");
 
-/// The artifact without that half, if it has one.
+/// The artifact without that, if it has it.
 pub(super) fn slim(artifact: &[u8]) -> Option<Vec<u8>> {
     if !ArtifactBuild::is_deserializable(artifact) {
         return None;
@@ -27,12 +31,24 @@ pub(super) fn slim(artifact: &[u8]) -> Option<Vec<u8>> {
     let archived = SerializableModule::archive_from_slice_checked(archive).ok()?;
     let mut module = SerializableModule::deserialize_from_archive(archived).ok()?;
     let SerializableCompilation::Rkyv(compilation) = &mut module.compilation else { return None };
-    for function in compilation.function_frame_info.values_mut() {
-        function.address_map.instructions = Vec::new();
+    for (function, info) in compilation.function_bodies.values().zip(compilation.function_frame_info.values_mut()) {
+        info.address_map.instructions = Vec::new();
+        info.traps.retain(|trap| !goes_without_saying(&function.body, trap.code_offset as usize, trap.trap_code));
     }
+    link::link(compilation);
     let archive = module.serialize().ok()?;
     let header = MetadataHeader::new(archive.len()).into_bytes();
     Some([&ArtifactBuild::MAGIC_HEADER[..], &header, &archive].concat())
+}
+
+/// Whether it is an access out of bounds that the system signals as one. An instruction that does nothing but trap is not.
+fn goes_without_saying(code: &[u8], at: usize, trap: TrapCode) -> bool {
+    /// How the instructions begin that are there to be illegal.
+    const ILLEGAL: [[u8; 2]; 3] = [[0x0f, 0x0b], [0x0f, 0xb9], [0x0f, 0xff]];
+    let code = code.get(at..).and_then(<[u8]>::first_chunk);
+    cfg!(target_arch = "x86_64")
+        && trap == TrapCode::HeapAccessOutOfBounds
+        && code.is_some_and(|code| !ILLEGAL.contains(code))
 }
 
 /// The same bytes, beginning at a page.
@@ -44,7 +60,10 @@ fn aligned(bytes: &[u8]) -> Option<MmapMut> {
 
 #[cfg(test)]
 mod tests {
+    use wasmer_compiler::FunctionExtent;
+
     use super::*;
+    use crate::backend::Backend;
     use crate::check::Shape;
     use crate::compiler::Compiler;
     use crate::limits::Limits;
@@ -55,12 +74,11 @@ mod tests {
         SerializableModule::deserialize_from_archive(archived).unwrap()
     }
 
+    /// What is the same in both.
     fn parts(module: &SerializableModule) -> impl PartialEq + std::fmt::Debug {
         let SerializableCompilation::Rkyv(compilation) = &module.compilation else { panic!("another format") };
         (
-            compilation.function_bodies.clone(),
-            compilation.function_relocations.clone(),
-            compilation.function_frame_info.values().map(|info| info.traps.clone()).collect::<Vec<_>>(),
+            compilation.function_bodies.values().map(|function| function.body.len()).collect::<Vec<_>>(),
             compilation.custom_sections.clone(),
             compilation.custom_section_relocations.clone(),
             module.data_initializers.clone(),
@@ -73,22 +91,62 @@ mod tests {
         compilation.function_frame_info.values().map(|info| info.address_map.instructions.len()).sum()
     }
 
+    fn relocations(module: &SerializableModule) -> usize {
+        let SerializableCompilation::Rkyv(compilation) = &module.compilation else { panic!("another format") };
+        compilation.function_relocations.values().map(Vec::len).sum()
+    }
+
+    fn traps(module: &SerializableModule) -> Vec<(u32, TrapCode)> {
+        let SerializableCompilation::Rkyv(compilation) = &module.compilation else { panic!("another format") };
+        let traps = compilation.function_frame_info.values().flat_map(|info| &info.traps);
+        traps.map(|trap| (trap.code_offset, trap.trap_code)).collect()
+    }
+
+    /// The machine code of all functions as the engine has it in memory.
+    fn code(artifact: &[u8]) -> Vec<Vec<u8>> {
+        let engine = Backend::engine_to_load(&Limits::default(), &Shape::default());
+        // SAFETY: the engine wrote it just now, and nothing of it is run.
+        let module = unsafe { wasmer::Module::deserialize_unchecked(&engine, aligned(artifact).unwrap().to_vec()) };
+        let module = module.unwrap();
+        let functions = module.sys_artifact().unwrap().finished_function_extents().unwrap();
+        let code = functions.iter().map(|(_, FunctionExtent { ptr, length })| {
+            // SAFETY: the function lies there for as long as there is the module.
+            unsafe { std::slice::from_raw_parts(ptr.0.cast::<u8>(), *length) }.to_vec()
+        });
+        code.collect()
+    }
+
     #[test]
     fn only_what_nobody_asks_for_is_left_out() {
         let wasm = wat::parse_str(
             r#"(module (memory 1) (data (i32.const 0) "data")
-                 (func (param i32) (result i32) (i32.div_u (i32.load (local.get 0)) (call 0 (local.get 0)))))"#,
+                 (func $divide (param i32) (result i32)
+                   (i32.div_u (i32.load (local.get 0)) (call $again (i32.load offset=8 (local.get 0)))))
+                 (func (nop) (nop))
+                 (func $again (param i32) (result i32)
+                   (if (local.get 0) (then (drop (call $divide (local.get 0))) (drop (call $again (local.get 0)))))
+                   (unreachable)))"#,
         )
         .unwrap();
         for compiler in Compiler::ALL {
+            let name = compiler.name();
             let engine = compiler.backend().engine(&Limits::default(), &Shape::default(), wasm.len());
             let artifact = compiler.backend().compile(&engine, &wasm).unwrap().serialize().unwrap();
             let slim = slim(&artifact).unwrap();
-            assert!(slim.len() < artifact.len(), "{}", compiler.name());
+            assert!(slim.len() < artifact.len(), "{name}");
             let (before, after) = (module(&artifact), module(&slim));
-            assert_eq!(parts(&before), parts(&after), "{}", compiler.name());
-            assert!(instructions(&before) > 0 && instructions(&after) == 0, "{}", compiler.name());
+            assert_eq!(parts(&before), parts(&after), "{name}");
+            assert!(instructions(&before) > 0 && instructions(&after) == 0, "{name}");
             assert_eq!(super::slim(&slim).unwrap(), slim);
+            // Linked here or by the engine: it is the same code.
+            assert_eq!(code(&artifact), code(&slim), "{name}");
+            let (traps, left) = (traps(&before), traps(&after));
+            let said = |(_, code): &&(u32, TrapCode)| *code != TrapCode::HeapAccessOutOfBounds;
+            assert_eq!(traps.iter().filter(said).collect::<Vec<_>>(), left.iter().filter(said).collect::<Vec<_>>());
+            if cfg!(target_arch = "x86_64") && *compiler == Compiler::Cranelift {
+                assert!(relocations(&before) == 3 && relocations(&after) == 0, "{name}");
+                assert!(left.len() + 2 == traps.len(), "{name}");
+            }
         }
     }
 
