@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use cis_wasm_abi::{EXPORT_MEMORY, EXPORT_ON_EVENT, EXPORTS, Export, IMPORT_MODULE, ValType, ceilings, import};
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasmparser::{
-    ElementItems, ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload, TypeRef, ValType as WasmType,
+    Chunk, ElementItems, ExternalKind, FuncType, FunctionBody, Operator, Parser, Payload, TypeRef, ValType as WasmType,
     Validator, WasmFeatures,
 };
 
@@ -78,14 +78,22 @@ impl Shape {
     /// the same checks. What is left to look at are its skill's limits, which may be others.
     pub(crate) fn of_checked(wasm: &[u8], limits: &Limits) -> Result<Self, Error> {
         let mut module = Module::default();
-        for payload in Parser::new(0).parse_all(wasm) {
-            match payload.map_err(invalid)? {
+        let (mut parser, mut rest) = (Parser::new(0), wasm);
+        loop {
+            let Chunk::Parsed { consumed, payload } = parser.parse(rest, true).map_err(invalid)? else {
+                return Err(invalid("it ends too soon"));
+            };
+            rest = &rest[consumed..];
+            match payload {
                 // By far the most of it.
-                Payload::CodeSectionEntry(_) => {}
+                Payload::CodeSectionStart { size, .. } => {
+                    parser.skip_section();
+                    rest = rest.get(size as usize..).ok_or_else(|| invalid("its code ends too soon"))?;
+                }
+                Payload::End(_) => return module.shape(limits),
                 payload => module.read(payload)?,
             }
         }
-        module.shape(limits)
     }
 
     /// The result type of the export, when the module has it.
