@@ -1,12 +1,15 @@
 //! What a skill's memory holds after `skill_init`, to be shown to every event.
 //!
 //! Invariant: an image does not change. Of a small one the bytes are in the host's own memory. A large one is in a file in
-//! memory that is sealed against every change, so that instances can share its pages.
+//! memory that is sealed against every change, so that instances can share its pages; where there would be too many such
+//! files, it is as a small one.
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::system::{self, Access};
 
@@ -43,23 +46,23 @@ impl Image {
         let page_size = system::page_size();
         let zeros = vec![0; page_size];
         let mut places = Vec::with_capacity(memory.len() / page_size);
-        let mut held = Vec::new();
+        let mut full = 0;
         for (number, page) in memory.chunks_exact(page_size).enumerate() {
             let empty = !written(number) || page == zeros;
-            if !empty {
-                held.extend_from_slice(page);
-            }
-            places.push(if empty { 0 } else { (held.len() / page_size) as u32 });
+            full += u32::from(!empty);
+            places.push(if empty { 0 } else { full });
         }
         let stretches = stretches(&places);
-        let contents = if held.len() < FILE_FROM || stretches.len() > MOST_STRETCHES {
-            Contents::Held(held.into())
-        } else {
-            match Sealed::new(&held) {
-                Ok(sealed) => Contents::Sealed(sealed, stretches.into()),
-                // Without a file it takes more memory, and is the same.
-                Err(_) => Contents::Held(held.into()),
-            }
+        let parts: Vec<&[u8]> = stretches
+            .iter()
+            .map(|Stretch { pages, .. }| &memory[pages.start * page_size..pages.end * page_size])
+            .collect();
+        let len = full as usize * page_size;
+        let sealed = (len >= FILE_FROM && stretches.len() <= MOST_STRETCHES).then(|| Sealed::new(&parts, len));
+        let contents = match sealed {
+            Some(Ok(sealed)) => Contents::Sealed(sealed, stretches.into()),
+            // Without a file it takes more memory, and is the same.
+            Some(Err(_)) | None => Contents::Held(parts.concat().into()),
         };
         Image { len: memory.len(), places: places.into(), contents }
     }
@@ -184,6 +187,34 @@ struct Sealed {
     file: File,
     at: *const u8,
     len: usize,
+    _counted: Counted,
+}
+
+/// One of the files of all images of the process.
+struct Counted;
+
+/// Files of all images.
+static FILES: AtomicUsize = AtomicUsize::new(0);
+
+impl Counted {
+    /// None when the process is about to have too many: it has so many open files, most of them for others.
+    fn new() -> Option<Self> {
+        let counted = FILES
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |files| (files < most_files()).then_some(files + 1));
+        counted.is_ok().then_some(Counted)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        FILES.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A quarter of the open files that the process may have, as it was at first.
+fn most_files() -> usize {
+    static MOST: OnceLock<usize> = OnceLock::new();
+    *MOST.get_or_init(|| usize::try_from(system::most_open_files() / 4).unwrap_or(usize::MAX))
 }
 
 // SAFETY: the mapping belongs to it and is only ever read.
@@ -192,7 +223,9 @@ unsafe impl Send for Sealed {}
 unsafe impl Sync for Sealed {}
 
 impl Sealed {
-    fn new(bytes: &[u8]) -> io::Result<Self> {
+    /// A file of these parts, which have so many bytes together.
+    fn new(parts: &[&[u8]], len: usize) -> io::Result<Self> {
+        let counted = Counted::new().ok_or(io::ErrorKind::QuotaExceeded)?;
         // SAFETY: the name is a string with an end.
         let file = unsafe { libc::memfd_create(c"cis-skill".as_ptr(), libc::MFD_CLOEXEC | libc::MFD_ALLOW_SEALING) };
         if file < 0 {
@@ -200,14 +233,16 @@ impl Sealed {
         }
         // SAFETY: the file was just opened, and nobody else has it.
         let mut file = unsafe { File::from_raw_fd(file) };
-        file.write_all(bytes)?;
+        for part in parts {
+            file.write_all(part)?;
+        }
         let seals = libc::F_SEAL_WRITE | libc::F_SEAL_SHRINK | libc::F_SEAL_GROW | libc::F_SEAL_SEAL;
         // SAFETY: it only changes what may be done with the file.
         if unsafe { libc::fcntl(file.as_raw_fd(), libc::F_ADD_SEALS, seals) } != 0 {
             return Err(io::Error::last_os_error());
         }
-        let at = system::map_file(file.as_raw_fd(), bytes.len())?.cast_const();
-        Ok(Sealed { file, at, len: bytes.len() })
+        let at = system::map_file(file.as_raw_fd(), len)?.cast_const();
+        Ok(Sealed { file, at, len, _counted: counted })
     }
 
     fn bytes(&self) -> &[u8] {

@@ -32,6 +32,8 @@ const MOST_NOTED: usize = 2_048;
 const MOST_STRETCHES: isize = 512;
 /// The most stretches in grown memory that are worth keeping over a reset.
 const MOST_GROWN_STRETCHES: usize = 8;
+/// A data segment with as many bytes has its pages made at once, and not by a fault for each.
+const POPULATED_FROM: usize = 64 << 10;
 /// After so many events it is learnt anew which pages are written to.
 const LESSON: usize = 2_048;
 /// The same for a memory that was opened, where every event costs more.
@@ -439,6 +441,10 @@ impl LinearMemory for Owned {
         }
         if !space.note(start..start + data.len()) {
             return Err(Trap::oom());
+        }
+        if data.len() >= POPULATED_FROM {
+            // SAFETY: the bytes lie below the length and can be written to now.
+            unsafe { system::populate(space.base, start..start + data.len()) };
         }
         // SAFETY: the caller says that the bytes lie below the length; they can be written to now.
         unsafe { space.base.add(start).copy_from_nonoverlapping(data.as_ptr(), data.len()) };

@@ -3,6 +3,7 @@
 //! Invariant: these functions allocate nothing and take no lock, so that a signal handler may call them.
 
 use std::io;
+use std::ops::Range;
 use std::os::fd::RawFd;
 use std::sync::OnceLock;
 
@@ -69,6 +70,18 @@ pub(super) unsafe fn protect(at: *mut u8, len: usize, access: Access) -> io::Res
     done(unsafe { libc::mprotect(at.cast(), len, access.flags()) })
 }
 
+/// Has the system make the pages of these bytes from `base` on, where it can, because all of them are about to be written.
+///
+/// # Safety
+///
+/// The bytes are the caller's, mapped, and may be written to.
+pub(super) unsafe fn populate(base: *mut u8, bytes: Range<usize>) {
+    let begin = bytes.start - bytes.start % page_size();
+    let len = bytes.end.next_multiple_of(page_size()) - begin;
+    // SAFETY: the caller's promise. What it refuses comes page by page.
+    unsafe { libc::madvise(base.add(begin).cast(), len, libc::MADV_POPULATE_WRITE) };
+}
+
 /// Gives the pages of mapped bytes back: they read as what is mapped there, a file's bytes or zeros.
 ///
 /// # Safety
@@ -91,6 +104,16 @@ pub(super) unsafe fn unmap(at: *mut u8, len: usize) {
 
 fn done(result: libc::c_int) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// How many open files the process may have.
+pub(super) fn most_open_files() -> u64 {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the kernel writes one `rlimit`, which there is room for.
+    match unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit) } {
+        0 => limit.rlim_cur,
+        _ => 1_024,
+    }
 }
 
 /// The size of a page in bytes: a power of two that divides WebAssembly's 64 KiB.
