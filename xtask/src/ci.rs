@@ -57,6 +57,9 @@ fn table(steps: &[(&str, Duration, bool)]) -> String {
     text + &format!("{:width$}  {:6} {:>7.1} s\n", "total", "", total.as_secs_f64())
 }
 
+/// Where the fuzz targets lie.
+const FUZZ: &str = "fuzz";
+
 fn cargo_in_root(repo: &Repo) -> Command {
     let mut cargo = process::cargo();
     cargo.current_dir(repo.root());
@@ -69,9 +72,10 @@ fn cargo_in_skills(repo: &Repo) -> Command {
     cargo
 }
 
-/// A package outside of the workspace that is too much to build here, and its guests.
-fn cargo_in_compare(repo: &Repo) -> [Command; 2] {
-    [compare::PACKAGE, compare::GUESTS].map(|folder| {
+/// The packages outside of the workspace that are too much to build here: the peers' benches, their guests, and what
+/// `cargo fuzz` builds.
+fn cargo_beside(repo: &Repo) -> [Command; 3] {
+    [compare::PACKAGE, compare::GUESTS, FUZZ].map(|folder| {
         let mut cargo = process::cargo();
         cargo.current_dir(repo.path(folder));
         cargo
@@ -80,7 +84,7 @@ fn cargo_in_compare(repo: &Repo) -> [Command; 2] {
 
 fn format(repo: &Repo) -> Result<(), Failure> {
     process::run(cargo_in_root(repo).args(["fmt", "--all", "--check"]))?;
-    for mut cargo in cargo_in_compare(repo) {
+    for mut cargo in cargo_beside(repo) {
         process::run(cargo.args(["fmt", "--all", "--check"]))?;
     }
     process::run(cargo_in_skills(repo).args(["fmt", "--all", "--check"]))
@@ -89,7 +93,7 @@ fn format(repo: &Repo) -> Result<(), Failure> {
 /// Licences, duplicates and sources of what the tree depends on. Known vulnerabilities are another matter: their
 /// database is fetched from the network, which a build here cannot reach.
 fn dependencies(repo: &Repo) -> Result<(), Failure> {
-    for mut cargo in [cargo_in_root(repo), cargo_in_skills(repo)].into_iter().chain(cargo_in_compare(repo)) {
+    for mut cargo in [cargo_in_root(repo), cargo_in_skills(repo)].into_iter().chain(cargo_beside(repo)) {
         // Fails when the committed lock file would have to change.
         process::output(cargo.args(["metadata", "--locked", "--format-version", "1"]))?;
     }
