@@ -19,7 +19,7 @@ const NAMESPACE: &str = "skill/";
 
 /// Why a text is not a [`SkillName`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{name}` is not a name: use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit")]
+#[error("`{}` is not a name: use 1 to 64 of a-z, 0-9, `-`, `_` and `.`, beginning with a letter or digit", name.escape_debug())]
 pub struct SkillNameError {
     name: String,
 }
@@ -53,7 +53,8 @@ impl FromStr for SkillName {
         if head && rest && name.len() <= 64 {
             Ok(SkillName { namespace: format!("{NAMESPACE}{name}").into() })
         } else {
-            // The text is the caller's, of any length: quote only its beginning.
+            // The text is the caller's, of any length: quote only its beginning. What of it moves a terminal's cursor is
+            // escaped where it is shown.
             Err(SkillNameError { name: name.chars().take(80).collect() })
         }
     }
@@ -90,5 +91,17 @@ impl SkillScope {
             quota: Quota::default(),
             config: serde_json::Map::new(),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_name_is_quoted_harmlessly_and_in_short() {
+        let error = "a\u{1b}[2J\u{202E}b".parse::<SkillName>().unwrap_err();
+        assert!(error.to_string().starts_with("`a\\u{1b}[2J\\u{202e}b` is not a name: "), "{error}");
+        assert!("x".repeat(100_000).parse::<SkillName>().unwrap_err().to_string().len() < 200);
     }
 }
