@@ -89,10 +89,10 @@ fn decimal(negative: bool, mut number: u64) -> Vec<u8> {
 }
 
 #[cfg(target_arch = "wasm32")]
-use crate::alloc::copied;
+pub(crate) use crate::alloc::copied;
 
 #[cfg(not(target_arch = "wasm32"))]
-fn copied(bytes: &[u8]) -> Vec<u8> {
+pub(crate) fn copied(bytes: &[u8]) -> Vec<u8> {
     bytes.to_vec()
 }
 

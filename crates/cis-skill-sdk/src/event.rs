@@ -1,7 +1,10 @@
 //! What a skill is called with.
 
 use alloc_crate::borrow::Cow;
+use alloc_crate::string::String;
 
+use crate::body::copied;
+use crate::line::Line;
 use crate::{Error, Status};
 
 /// One event: a type and bytes. It borrows from the host's copy in the skill's memory.
@@ -54,11 +57,13 @@ impl<'a> Event<'a> {
         crate::json::read(self.data, "the event's data").map_err(Error::invalid)
     }
 
-    /// The error for an event whose type the skill does not handle.
-    pub const fn unknown(&self) -> Error {
-        Error::Skill {
-            code: Status::InvalidArgument.code(),
-            text: Cow::Borrowed("the skill does not handle events of this type"),
-        }
+    /// The error for an event whose type the skill does not handle. It names the type.
+    pub fn unknown(&self) -> Error {
+        let mut line = Line::new();
+        ["the skill does not handle events of the type `", self.kind, "`"]
+            .into_iter()
+            .for_each(|piece| line.push(piece));
+        let text = String::from_utf8(copied(line.as_bytes())).unwrap_or_default();
+        Error::Skill { code: Status::InvalidArgument.code(), text: Cow::Owned(text) }
     }
 }

@@ -46,5 +46,5 @@ fn it_greets() {
     assert_eq!(host.send::<Greeter>("greet", [0xFF]).failure().message, "the event's data are not UTF-8");
     let failure = host.send::<Greeter>("dance", "").failure();
     assert_eq!(failure.status(), Some(Status::InvalidArgument));
-    assert_eq!(failure.message, "the skill does not handle events of this type");
+    assert_eq!(failure.message, "the skill does not handle events of the type `dance`");
 }
