@@ -76,17 +76,7 @@ fn log(err: &mut impl Write, report: &Report) -> io::Result<()> {
 }
 
 fn used(err: &mut impl Write, report: &Report) -> io::Result<()> {
-    if let Some(receipt) = report.receipt() {
-        let used = receipt.ledger.used();
-        let amounts = used.iter().filter(|(_, amount)| *amount > 0);
-        write!(err, "used:")?;
-        for (resource, amount) in amounts {
-            write!(err, " {}={amount}", resource.name())?;
-        }
-        let wall = receipt.wall.as_micros();
-        writeln!(err, " memory_bytes={} fuel={} wall_us={wall}", receipt.memory_bytes, receipt.fuel)?;
-    }
-    Ok(())
+    report.receipt().map_or(Ok(()), |receipt| writeln!(err, "used: {receipt}"))
 }
 
 /// A skill's text without control characters, which could do things to a terminal.
