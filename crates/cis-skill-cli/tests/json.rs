@@ -234,7 +234,8 @@ fn limits() {
     let fuel = fails(&forever, "fuel", &["--event", "x", "--fuel", "50000"], "out_of_fuel", "guest", "50000 units");
     assert!(fuel["usage"]["fuel"].as_u64() >= Some(50_000));
 
-    let message = "the event took longer than its deadline of 50 ms and was stopped in guest code";
+    let message = "the event took longer than its deadline of 50 ms and was stopped in guest code (the options that the \
+                   skill was loaded with set this limit; the skill's own is 5000 ms)";
     fails_sooner_or_later(&forever, "deadline", &["--deadline-ms", "50"], "deadline_exceeded", message);
 
     // Notes begins with a little more than one MiB.

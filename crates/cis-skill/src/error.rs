@@ -33,6 +33,8 @@ struct Inner {
     kind: ErrorKind,
     receipt: Option<Receipt>,
     log: Vec<LogLine>,
+    /// What there is to say beside its kind.
+    note: Option<Box<str>>,
 }
 
 /// What went wrong.
@@ -272,6 +274,12 @@ impl Error {
         }
     }
 
+    /// Adds to what the error says.
+    pub(crate) fn with_note(mut self, note: impl Into<Box<str>>) -> Self {
+        self.inner.note = Some(note.into());
+        self
+    }
+
     /// Gives the error the receipt and log of its event, unless it has them.
     pub(crate) fn with_event(mut self, receipt: Receipt, log: Vec<LogLine>) -> Self {
         if self.inner.receipt.is_none() {
@@ -284,14 +292,14 @@ impl Error {
 
 impl From<ErrorKind> for Error {
     fn from(kind: ErrorKind) -> Self {
-        Error { inner: Box::new(Inner { kind, receipt: None, log: Vec::new() }) }
+        Error { inner: Box::new(Inner { kind, receipt: None, log: Vec::new(), note: None }) }
     }
 }
 
 impl From<cis_wasm_runtime::Error> for Error {
     fn from(error: cis_wasm_runtime::Error) -> Self {
         let log = error.log().to_vec();
-        Error { inner: Box::new(Inner { kind: ErrorKind::Runtime(error), receipt: None, log }) }
+        Error { inner: Box::new(Inner { kind: ErrorKind::Runtime(error), receipt: None, log, note: None }) }
     }
 }
 
@@ -315,7 +323,8 @@ impl fmt::Debug for Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.kind().fmt(f)
+        self.kind().fmt(f)?;
+        self.inner.note.as_ref().map_or(Ok(()), |note| write!(f, " ({note})"))
     }
 }
 

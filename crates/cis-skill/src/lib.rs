@@ -43,6 +43,7 @@ mod error;
 mod event;
 mod manager;
 mod manifest;
+mod narrowed;
 mod options;
 pub mod recording;
 mod response;

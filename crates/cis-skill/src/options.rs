@@ -11,6 +11,7 @@ use semver::VersionReq;
 use serde_json::{Map, Value as Json};
 
 use crate::manifest::{Manifest, SkillLimits};
+use crate::narrowed::Narrowed;
 use crate::{Error, ErrorKind, Result};
 
 /// How a skill is loaded. The default takes the module's manifest as it is.
@@ -196,7 +197,9 @@ impl LoadOptions {
             quota: limits.quota,
             config: manifest.config.resolve(&self.config)?,
         };
-        Ok(Plan { manifest: Arc::new(manifest), scope: Arc::new(scope), limits, recordable: self.recordable })
+        let narrowed = Narrowed { manifest: manifest.limits, options: self.limits, manager: *ceiling };
+        let (manifest, scope) = (Arc::new(manifest), Arc::new(scope));
+        Ok(Plan { manifest, scope, limits, narrowed, recordable: self.recordable })
     }
 
     fn manifest_of(&self, name: &SkillName, wasm: &[u8]) -> Result<Manifest> {
@@ -252,6 +255,7 @@ pub(crate) struct Plan {
     pub(crate) scope: Arc<SkillScope>,
     /// What holds: narrowed.
     pub(crate) limits: SkillLimits,
+    pub(crate) narrowed: Narrowed,
     /// Whether events can be recorded.
     pub(crate) recordable: bool,
 }

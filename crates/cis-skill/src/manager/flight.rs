@@ -6,8 +6,8 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use cis_wasm_host::{Host, SkillScope};
-use cis_wasm_runtime::nested;
+use cis_wasm_host::{Host, HostError, SkillScope};
+use cis_wasm_runtime::{ErrorKind as EngineErrorKind, nested};
 use futures_channel::oneshot;
 use futures_util::FutureExt;
 
@@ -198,6 +198,11 @@ impl Flight {
         let (receipt, log) = context.finish();
         match result {
             Ok(response) => Ok(response.with_event(receipt, log)),
+            // One with a receipt is another event's, which the skill hands on.
+            Err(error) if error.receipt().is_none() && is_budget(&error) => {
+                let note = "a native skill has no manifest; its budget is that of its `RegisterOptions`";
+                Err(error.with_event(receipt, log).with_note(note))
+            }
             Err(error) => Err(error.with_event(receipt, log)),
         }
     }
@@ -217,6 +222,11 @@ impl Drop for Flight {
         }
         self.version.land();
     }
+}
+
+fn is_budget(error: &crate::Error) -> bool {
+    let ErrorKind::Runtime(engine) = error.kind() else { return false };
+    matches!(engine.kind(), EngineErrorKind::Host(HostError::BudgetExhausted { .. }))
 }
 
 /// The error of a native skill's panic.

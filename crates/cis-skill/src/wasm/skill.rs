@@ -51,7 +51,7 @@ impl WasmSkill {
         spec.state = plan.manifest.state;
         spec.recorded = plan.recordable;
         spec.park_after = plan.limits.park_after;
-        let instance = runtime.load(wasm, spec)?;
+        let instance = runtime.load(wasm, spec).map_err(|error| plan.narrowed.blame(error.into()))?;
         let version = plan.manifest.version.to_string();
         let recordable = plan
             .recordable
@@ -68,7 +68,7 @@ impl WasmSkill {
         self.inner.check(&event)?;
         let outcome = self.inner.instance.run_with(event.event_type(), event.data(), journal(&event));
         self.inner.record(&event, &outcome);
-        answer(outcome)
+        self.inner.answer(outcome)
     }
 
     /// Handles an event on the runtime's workers, under any executor. Dropping the future cancels the event.
@@ -83,7 +83,7 @@ impl WasmSkill {
             let data = event.data().clone();
             let outcome = inner.instance.handle_with(event.event_type(), data, journal(&event)).await;
             inner.record(&event, &outcome);
-            answer(outcome)
+            inner.answer(outcome)
         }
     }
 
@@ -127,7 +127,7 @@ impl WasmSkill {
         if self.manifest().state == State::Fresh {
             return Ok(());
         }
-        Ok(self.inner.instance.shutdown()?)
+        self.inner.ended(self.inner.instance.shutdown())
     }
 
     pub(crate) fn host(&self) -> &Host {
@@ -150,6 +150,15 @@ impl Inner {
             (Some(_), State::Kept) => Err(kept()),
             _ => Ok(()),
         }
+    }
+
+    /// What an event came to, with errors that say whose limit it was.
+    fn answer(&self, outcome: Outcome) -> Result<Response> {
+        answer(outcome).map_err(|error| self.plan.narrowed.blame(error))
+    }
+
+    fn ended(&self, shutdown: std::result::Result<(), cis_wasm_runtime::Error>) -> Result<()> {
+        shutdown.map_err(|error| self.plan.narrowed.blame(error.into()))
     }
 
     /// Gives an event's recorder, if it has one, what it came for, and its sender its journal back.
@@ -216,7 +225,7 @@ impl Skill for WasmSkill {
             return Ok(());
         }
         // Guest code may run until its deadline; the caller's executor is not the place for that.
-        Ok(self.inner.instance.close().await?)
+        self.inner.ended(self.inner.instance.close().await)
     }
 
     fn as_wasm(&self) -> Option<&WasmSkill> {
