@@ -8,7 +8,7 @@ use crate::engine::{Engine, Guests, State};
 use crate::page::{self, Results};
 use crate::result::Row;
 use crate::workload::Workload;
-use crate::{Fallible, child, events, flight, load, scale, table, waiting};
+use crate::{Fallible, child, events, flight, load, scale, table, threads, waiting};
 
 /// Measures the runtime beside its peers.
 #[derive(Debug, Parser)]
@@ -19,7 +19,7 @@ pub(crate) struct Cli {
     /// Print JSON instead of a table
     #[arg(long)]
     json: bool,
-    /// Measure this only; may be given more than once: a workload, or overhead, load, start, in-flight, loaded, waiting
+    /// Measure this only; may be given more than once: a workload, or overhead, in-flight, threads, load, start, loaded, waiting
     #[arg(long, value_name = "WORKLOAD")]
     only: Vec<String>,
     /// Of the workloads, measure these engines only; may be given more than once
@@ -56,7 +56,7 @@ enum Command {
 }
 
 /// What there is beside the workloads, in the order in which it is measured.
-const OTHERS: [&str; 6] = ["overhead", "in-flight", "load", "start", "loaded", "waiting"];
+const OTHERS: [&str; 7] = ["overhead", "in-flight", "threads", "load", "start", "loaded", "waiting"];
 
 pub(crate) fn run(mut cli: Cli) -> Fallible<()> {
     match cli.command.take() {
@@ -108,7 +108,10 @@ fn measure(cli: &Cli, name: &str) -> Fallible<Vec<Row>> {
     let few = turns.div_ceil(3).max(3);
     match name {
         "overhead" => Ok(events::overhead(guests, turns)?.into()),
-        "in-flight" => Ok(vec![flight::one_row(guests, turns)?, flight::row(guests, turns)?]),
+        "in-flight" => {
+            Ok(vec![flight::one_row(guests, turns)?, flight::row(guests, few)?, flight::kept_row(guests, few.min(11))?])
+        }
+        "threads" => threads::rows(guests, few),
         "load" => load::cold(guests, few.min(5)),
         "start" => load::warm(guests, few),
         "loaded" => cli.skills.iter().map(|skills| scale::row(guests, *skills)).collect(),

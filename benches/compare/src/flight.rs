@@ -1,6 +1,8 @@
 //! Events in flight: many on few threads, and one by itself.
 
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -8,7 +10,7 @@ use tokio::runtime::Runtime;
 
 use crate::Fallible;
 use crate::engine::{Engine, Guests, InFlight, Ours, State, WasmtimeOptions};
-use crate::measure::{Timed, in_turns, timed};
+use crate::measure::{LONG_PART, Timed, in_turns, in_turns_of, timed};
 use crate::result::{Row, Unit};
 use crate::workload::Workload;
 
@@ -24,25 +26,31 @@ pub(crate) fn row(guests: &Guests, turns: usize) -> Fallible<Row> {
     let ours = Ours::new()?.load(&skill, State::Fresh)?;
     let theirs = Arc::new(InFlight::load(&skill, WasmtimeOptions::default())?);
     // Each has threads of its own, which sleep while it is not its turn.
-    let runtimes = (runtime()?, runtime()?);
+    let runtimes = (runtime(THREADS)?, runtime(THREADS)?);
     let our_data = data.clone();
     let mut engines: [(Engine, Timed<'_>); 2] = [
         (
             Engine::Ours,
             in_flight(&runtimes.0, move || {
-                let event = ours.handle(kind, our_data.clone());
-                async move { Ok(event.await.result?.len()) }
+                let (ours, data) = (ours.clone(), Bytes::copy_from_slice(&our_data));
+                move || {
+                    let event = ours.handle(kind, data.clone());
+                    async move { Ok(event.await.result?.len()) }
+                }
             }),
         ),
         (
             Engine::Wasmtime,
             in_flight(&runtimes.1, move || {
-                let (theirs, data) = (theirs.clone(), data.clone());
-                async move { Ok(theirs.event(kind, &data).await?.len()) }
+                let (theirs, data) = (theirs.clone(), Bytes::copy_from_slice(&data));
+                move || {
+                    let (theirs, data) = (theirs.clone(), data.clone());
+                    async move { Ok(theirs.event(kind, &data).await?.len()) }
+                }
             }),
         ),
     ];
-    let measured = in_turns(turns, &mut engines)?;
+    let measured = in_turns_of(LONG_PART, turns, &mut engines)?;
     let note = "one event's share of the time; a second divided by it is events per second";
     Ok(Row::of("agent-step, 64 in flight", "fresh, 2 threads", Unit::Nanoseconds, &measured).with_note(note))
 }
@@ -70,27 +78,66 @@ pub(crate) fn one_row(guests: &Guests, turns: usize) -> Fallible<Row> {
     Ok(Row::of("echo-1k, 1 in flight", "fresh, async", Unit::Nanoseconds, &measured))
 }
 
-fn runtime() -> Fallible<Runtime> {
-    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(THREADS).enable_all().build()?)
+/// Fresh `compute`, polled by a thread that has other things to do: the longest that one of 100 polls kept it, in each turn.
+pub(crate) fn kept_row(guests: &Guests, turns: usize) -> Fallible<Row> {
+    let compute = Workload::named("compute").ok_or("there is a compute")?;
+    let skill = std::fs::read(&guests.skill)?;
+    let ours = Ours::new()?.load(&skill, State::Fresh)?;
+    let mut longest = Vec::new();
+    for _ in 0..turns {
+        let mut polls = Vec::new();
+        for _ in 0..100 {
+            let mut event = pin!(ours.handle(compute.kind, Bytes::new()));
+            let outcome = timed_polls(&mut polls, event.as_mut());
+            outcome.result?;
+        }
+        longest.push(polls.into_iter().max().unwrap_or_default().as_nanos() as f64);
+    }
+    let note = "the longest that one of 100 polls kept the thread that polls";
+    let measured = [(Engine::Ours, longest)];
+    Ok(Row::of("compute, longest poll", "fresh, async", Unit::Nanoseconds, &measured).with_note(note))
 }
 
-/// So many events, 64 of them at any time. Each of 64 tasks sees to its share, one after another.
-fn in_flight<'a, F>(runtime: &'a Runtime, event: impl Fn() -> F + Send + Sync + 'static) -> Timed<'a>
+/// Waits for a future on this thread, and says how long each of its polls took.
+fn timed_polls<F: Future>(polls: &mut Vec<Duration>, mut future: Pin<&mut F>) -> F::Output {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    loop {
+        let start = Instant::now();
+        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
+        polls.push(start.elapsed());
+        match polled {
+            Poll::Ready(output) => return output,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+pub(crate) fn runtime(threads: usize) -> Fallible<Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(threads).enable_all().build()?)
+}
+
+/// So many events, 64 of them at any time. Each of 64 tasks sees to its share, one after another, with a sender of its own.
+pub(crate) fn in_flight<'a, S, F>(runtime: &'a Runtime, sender: impl Fn() -> S + 'a) -> Timed<'a>
 where
+    S: Fn() -> F + Send + Sync + 'static,
     F: Future<Output = Fallible<usize>> + Send + 'static,
 {
-    let event = Arc::new(event);
     Box::new(move |times| -> Fallible<Duration> {
         let start = Instant::now();
         runtime.block_on(async {
             let mut tasks = Vec::new();
             for task in 0..IN_FLIGHT.min(times) {
-                let event = event.clone();
+                let event = sender();
                 tasks.push(tokio::spawn(async move {
                     for _ in (task..times).step_by(IN_FLIGHT as usize) {
-                        match event().await? {
-                            512 => {}
-                            other => return Err(format!("a step answers 512 bytes, not {other}").into()),
+                        if event().await? == 0 {
+                            return Err("an event was answered with nothing".into());
                         }
                     }
                     Fallible::Ok(())

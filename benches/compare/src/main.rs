@@ -16,6 +16,7 @@ mod picture;
 mod result;
 mod scale;
 mod table;
+mod threads;
 mod waiting;
 mod workload;
 

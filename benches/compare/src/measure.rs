@@ -12,6 +12,9 @@ pub(crate) type Timed<'a> = Box<dyn FnMut(u64) -> Fallible<Duration> + 'a>;
 /// and long beside the cost of looking at the clock.
 const PART: Duration = Duration::from_millis(2);
 
+/// The same for what is done by other threads, which are woken each time.
+pub(crate) const LONG_PART: Duration = Duration::from_millis(20);
+
 /// Times whatever `once` does.
 pub(crate) fn timed<'a>(mut once: impl FnMut() -> Fallible<()> + 'a) -> Timed<'a> {
     Box::new(move |times| {
@@ -25,9 +28,18 @@ pub(crate) fn timed<'a>(mut once: impl FnMut() -> Fallible<()> + 'a) -> Timed<'a
 
 /// Nanoseconds of each engine in each turn. Engines go in a circle, and a different one begins each time.
 pub(crate) fn in_turns(turns: usize, engines: &mut [(Engine, Timed<'_>)]) -> Fallible<Vec<(Engine, Vec<f64>)>> {
+    in_turns_of(PART, turns, engines)
+}
+
+/// The same with parts that last so long.
+pub(crate) fn in_turns_of(
+    part: Duration,
+    turns: usize,
+    engines: &mut [(Engine, Timed<'_>)],
+) -> Fallible<Vec<(Engine, Vec<f64>)>> {
     let mut times = Vec::new();
     for (engine, run) in &mut *engines {
-        times.push(times_for_a_part(run).map_err(|error| format!("{}: {error}", engine.title()))?);
+        times.push(times_for(part, run).map_err(|error| format!("{}: {error}", engine.title()))?);
     }
     let mut measured: Vec<(Engine, Vec<f64>)> = engines.iter().map(|(engine, _)| (*engine, Vec::new())).collect();
     for turn in 0..turns {
@@ -41,12 +53,12 @@ pub(crate) fn in_turns(turns: usize, engines: &mut [(Engine, Timed<'_>)]) -> Fal
 }
 
 /// How many times fill a part. Warms up on the way.
-fn times_for_a_part(run: &mut Timed<'_>) -> Fallible<u64> {
+fn times_for(part: Duration, run: &mut Timed<'_>) -> Fallible<u64> {
     let mut times = 1;
     loop {
         let took = run(times)?;
-        if took >= PART / 2 {
-            let share = PART.as_secs_f64() / took.as_secs_f64();
+        if took >= part / 2 {
+            let share = part.as_secs_f64() / took.as_secs_f64();
             return Ok(((times as f64 * share).round() as u64).max(1));
         }
         times *= 2;

@@ -27,6 +27,8 @@ pub(crate) struct Row {
 pub(crate) enum Unit {
     Nanoseconds,
     Bytes,
+    /// So many times as much.
+    Times,
 }
 
 /// One engine's.

@@ -110,6 +110,7 @@ fn unit_of(number: f64, unit: Unit) -> (f64, &'static str) {
     let units: &[(f64, &str)] = match unit {
         Unit::Nanoseconds => &[(1.0, "ns"), (1e3, "µs"), (1e6, "ms"), (1e9, "s")],
         Unit::Bytes => &[(1.0, "B"), (1024.0, "KiB"), (1_048_576.0, "MiB")],
+        Unit::Times => &[(1.0, "times")],
     };
     *units.iter().rev().find(|(size, _)| number >= *size).unwrap_or(&units[0])
 }

@@ -57,6 +57,15 @@ impl InFlight {
         guest.event_on_fiber(&mut store, kind, data).await
     }
 
+    /// The same on the calling thread's own stack.
+    pub(crate) fn event_now(&self, kind: &str, data: &[u8]) -> Fallible<Vec<u8>> {
+        let mut store = self.store();
+        let instance = self.pre.instantiate(&mut store)?;
+        let guest = Guest::of(&instance, &mut store, &self.exports, false)?;
+        guest.init(&mut store)?;
+        guest.event(&mut store, kind, data)
+    }
+
     /// One event that asks the stalled AI.
     pub(crate) async fn wait(&self, kind: &str) -> Fallible<()> {
         let mut store = self.store();
