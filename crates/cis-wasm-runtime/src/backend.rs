@@ -13,6 +13,8 @@ use wasmer::{CompileError, Engine};
 use wasmer_compiler::FunctionExtent;
 
 use crate::cache::{Authentic, link};
+#[cfg(feature = "singlepass")]
+use crate::check;
 use crate::check::Shape;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
@@ -56,6 +58,25 @@ impl Backend {
             }
             #[cfg(feature = "singlepass")]
             Backend::Singlepass => frame::check(wasm),
+        }
+    }
+
+    /// Why a module that passed the check was not compiled: where that is for something that this compiler does not have,
+    /// by its name.
+    pub(crate) fn explained(self, error: Error, wasm: &[u8]) -> Error {
+        match self {
+            Backend::Cranelift => {
+                let _ = wasm;
+                error
+            }
+            // Looked at only here, because it takes another look at the whole module.
+            #[cfg(feature = "singlepass")]
+            Backend::Singlepass if check::needs_simd(wasm) => {
+                let feature = "SIMD (128-bit vectors: `-C target-feature=+simd128` in Rust, `-msimd128` in C)";
+                ErrorKind::UnsupportedFeature { feature, compiler: self.compiler() }.into()
+            }
+            #[cfg(feature = "singlepass")]
+            Backend::Singlepass => error,
         }
     }
 

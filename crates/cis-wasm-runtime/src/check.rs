@@ -107,6 +107,13 @@ impl Shape {
     }
 }
 
+/// Whether a module that passed the check would not have, were there no SIMD.
+#[cfg(feature = "singlepass")]
+pub(crate) fn needs_simd(wasm: &[u8]) -> bool {
+    let without = FEATURES.difference(WasmFeatures::SIMD);
+    Validator::new_with_features(without).validate_all(wasm).is_err()
+}
+
 fn invalid(error: impl ToString) -> Error {
     ErrorKind::InvalidModule { message: error.to_string() }.into()
 }

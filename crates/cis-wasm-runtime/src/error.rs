@@ -4,6 +4,7 @@ use std::fmt;
 
 use cis_wasm_host::{CallFailure, Fault, HostError, LogLine, Resource};
 
+use crate::compiler::Compiler;
 use crate::trap::{Frame, TrapKind};
 
 /// An error of this crate. One word wide; what it is stands in [`Error::kind`].
@@ -173,6 +174,13 @@ pub enum ErrorKind {
         /// `module.name`
         name: String,
     },
+    /// The module uses something of WebAssembly that the runtime's compiler does not compile, while another does.
+    UnsupportedFeature {
+        /// What it uses, and how it is switched off where the module is built.
+        feature: &'static str,
+        /// The compiler.
+        compiler: Compiler,
+    },
     /// The module was built for a newer contract.
     UnsupportedAbi {
         /// The version it speaks.
@@ -233,6 +241,7 @@ impl Error {
             ErrorKind::Trapped { trap, .. } => trap.code(),
             ErrorKind::UnknownImport { .. } => "unknown_import",
             ErrorKind::UnsupportedAbi { .. } => "unsupported_abi",
+            ErrorKind::UnsupportedFeature { .. } => "unsupported_feature",
         }
     }
 
@@ -244,7 +253,8 @@ impl Error {
             | ErrorKind::Cancelled
             | ErrorKind::EventTooLarge { .. }
             | ErrorKind::NestedTooDeep { .. }
-            | ErrorKind::RuntimeClosed => Fault::Caller,
+            | ErrorKind::RuntimeClosed
+            | ErrorKind::UnsupportedFeature { .. } => Fault::Caller,
             ErrorKind::CompileFailed { .. } | ErrorKind::Internal { .. } => Fault::Bug,
             ErrorKind::DeadlineExceeded { during, .. } if *during != GUEST_CODE => Fault::Backend,
             ErrorKind::Host(error) => error.fault(),
@@ -384,6 +394,13 @@ impl fmt::Display for ErrorKind {
                     write!(f, "{}{}", if index == 0 { "" } else { ", " }, import.name)?;
                 }
                 Ok(())
+            }
+            ErrorKind::UnsupportedFeature { feature, compiler } => {
+                let (not, instead) = (compiler.name(), Compiler::default().name());
+                write!(
+                    f,
+                    "the module uses {feature}, which {not} does not compile; compile it with {instead}, or build it without"
+                )
             }
             ErrorKind::UnsupportedAbi { guest, host } => {
                 write!(f, "the skill speaks version {guest} of the contract, this host versions 1 to {host}")

@@ -119,7 +119,8 @@ impl Checked {
     fn compile(&self, backend: Backend, wasm: &[u8]) -> Result<Code, Error> {
         backend.accepts(wasm)?;
         let engine = backend.engine(&self.limits, &self.shape, self.metered.len());
-        Ok(Code { module: backend.compile(&engine, &self.metered)?, engine })
+        let module = backend.compile(&engine, &self.metered).map_err(|error| backend.explained(error, wasm))?;
+        Ok(Code { module, engine })
     }
 }
 

@@ -4,7 +4,7 @@ mod common;
 
 use cis_wasm_abi::Level;
 use cis_wasm_runtime::Compiler;
-use common::{guest, module, on_event, raw};
+use common::{assert_error, guest, module, on_event, raw};
 
 const OK: &str = "(i32.const 0)";
 
@@ -137,5 +137,34 @@ fn what_a_skill_logged_before_its_load_failed() {
             let log: Vec<_> = error.log().iter().map(|line| (line.level, line.message.as_str())).collect();
             assert_eq!(log, [(Level::Warn, "no config")], "{error}");
         }
+    }
+}
+
+/// A guest that needs SIMD, each in another way.
+#[cfg(feature = "singlepass")]
+const VECTORS: [&str; 3] = [
+    "(drop (i32x4.extract_lane 0 (v128.const i32x4 1 2 3 4)))",
+    "(drop (v128.load (i32.const 0)))",
+    "(drop (select (result v128) (v128.const i32x4 0 0 0 0) (v128.const i32x4 0 0 0 0) (i32.const 0)))",
+];
+
+#[cfg(feature = "singlepass")]
+#[test]
+fn vectors_are_a_matter_of_the_compiler() {
+    use cis_wasm_host::Fault;
+    use cis_wasm_runtime::{ErrorKind, Tier};
+    for body in VECTORS {
+        let guest = guest(&on_event(&format!("{body} (i32.const 0)")));
+        guest.load(Compiler::Cranelift).unwrap().run("go", b"").result.unwrap();
+        let error = guest.load(Compiler::Singlepass).err().unwrap();
+        assert_error(&error, "unsupported_feature", "SIMD");
+        assert_error(&error, "unsupported_feature", "compile it with cranelift");
+        assert_eq!(error.fault(), Fault::Caller);
+        let ErrorKind::UnsupportedFeature { compiler, .. } = error.kind() else { panic!("{error:?}") };
+        assert_eq!(*compiler, Compiler::Singlepass);
+        // Two compilers one after the other: the one that can does it, at once.
+        let tiered = guest.load(Compiler::Tiered).unwrap();
+        assert_eq!(tiered.tier(), Tier::Last { compiler: Compiler::Cranelift });
+        tiered.run("go", b"").result.unwrap();
     }
 }

@@ -93,9 +93,9 @@ impl Case {
             match run {
                 Ok(run) => loaded.push((*compiler, run)),
                 // Singlepass has no SIMD. Nothing else is refused by one compiler alone.
-                Err(error) if matches!(error.kind(), ErrorKind::CompileFailed { .. }) => {
+                Err(error) if matches!(error.kind(), ErrorKind::UnsupportedFeature { .. }) => {
                     assert!(self.needs_simd(), "{} does not compile it: {error}", name(*compiler));
-                    tally.count(&format!("compile_failed_{}", name(*compiler)));
+                    tally.count(&format!("unsupported_feature_{}", name(*compiler)));
                 }
                 Err(error) if is_stack_overflow(error) => return tally.count("load_trap_stack_overflow"),
                 Err(error) => {

@@ -58,7 +58,7 @@ impl Case {
             Ok(skill) => skill,
             Err(error) => {
                 // Singlepass has no SIMD; and a module that starts up may trap in it, or never come to its end.
-                if !matches!(error.kind(), ErrorKind::CompileFailed { .. }) {
+                if !matches!(error.kind(), ErrorKind::UnsupportedFeature { .. }) {
                     lawful(&error);
                 }
                 return tally.count(&format!("load_{}", error.code()));
@@ -100,7 +100,7 @@ impl Case {
                 }
             }
             Err(error) => assert!(
-                is_stack_overflow(&error) || matches!(error.kind(), ErrorKind::CompileFailed { .. }),
+                is_stack_overflow(&error) || matches!(error.kind(), ErrorKind::UnsupportedFeature { .. }),
                 "loaded on one compiler only: {error}"
             ),
         }
