@@ -97,6 +97,90 @@ impl HostCall {
     }
 }
 
+/// A [`HostCall`] that need not wait for anybody outside, with its arguments where they lie: for [`Host::call_now`].
+///
+/// [`Host::call_now`]: crate::Host::call_now
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub enum QuickCall<'a> {
+    /// `host_config_get`
+    ConfigGet {
+        /// The name of the setting.
+        key: &'a str,
+    },
+    /// `host_log`
+    Log {
+        /// How important it is.
+        level: Level,
+        /// One line.
+        message: &'a str,
+    },
+    /// `host_memory_delete`
+    MemoryDelete {
+        /// As in [`HostCall::MemoryDelete`].
+        key: &'a str,
+    },
+    /// `host_memory_get`
+    MemoryGet {
+        /// As in [`HostCall::MemoryDelete`].
+        key: &'a str,
+    },
+    /// `host_memory_set`
+    MemorySet {
+        /// As in [`HostCall::MemoryDelete`].
+        key: &'a str,
+        /// The value.
+        value: &'a Bytes,
+    },
+    /// `host_set_error`
+    SetError {
+        /// The text.
+        message: &'a str,
+    },
+}
+
+impl QuickCall<'_> {
+    /// The name of the import that makes this call.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            QuickCall::ConfigGet { .. } => "host_config_get",
+            QuickCall::Log { .. } => "host_log",
+            QuickCall::MemoryDelete { .. } => "host_memory_delete",
+            QuickCall::MemoryGet { .. } => "host_memory_get",
+            QuickCall::MemorySet { .. } => "host_memory_set",
+            QuickCall::SetError { .. } => "host_set_error",
+        }
+    }
+
+    /// How many bytes the call carried out of the guest.
+    pub const fn bytes(&self) -> u64 {
+        let len = match self {
+            QuickCall::ConfigGet { key } | QuickCall::MemoryDelete { key } | QuickCall::MemoryGet { key } => key.len(),
+            QuickCall::Log { message, .. } | QuickCall::SetError { message } => message.len(),
+            QuickCall::MemorySet { key, value } => key.len() + value.len(),
+        };
+        len as u64
+    }
+
+    /// Whether it is a call to memory.
+    pub(crate) const fn is_memory(&self) -> bool {
+        matches!(self, QuickCall::MemoryDelete { .. } | QuickCall::MemoryGet { .. } | QuickCall::MemorySet { .. })
+    }
+}
+
+impl From<&QuickCall<'_>> for HostCall {
+    fn from(call: &QuickCall<'_>) -> Self {
+        match *call {
+            QuickCall::ConfigGet { key } => HostCall::ConfigGet { key: key.to_owned() },
+            QuickCall::Log { level, message } => HostCall::Log { level, message: message.to_owned() },
+            QuickCall::MemoryDelete { key } => HostCall::MemoryDelete { key: key.to_owned() },
+            QuickCall::MemoryGet { key } => HostCall::MemoryGet { key: key.to_owned() },
+            QuickCall::MemorySet { key, value } => HostCall::MemorySet { key: key.to_owned(), value: value.clone() },
+            QuickCall::SetError { message } => HostCall::SetError { message: message.to_owned() },
+        }
+    }
+}
+
 /// What the host answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostReply {

@@ -8,15 +8,16 @@ use std::sync::Arc;
 use std::task::Poll;
 
 use bytes::Bytes;
-use cis_wasm_abi::{Keys, Level, SHARED_KEY_MARK, Status, ceilings, key_entry_len, write_key_entry};
+use cis_wasm_abi::{Keys, Level, Status, ceilings, key_entry_len, write_key_entry};
 use url::Url;
 
 use crate::durable::SharedStore;
+use crate::place::Place;
 use crate::unwired::{Limit, unwired};
 use crate::{
     Access, AiBackend, AiReply, AiRequest, Answer, BackendError, BackendErrorKind, Changed, Charge, HostCall,
-    HostError, HostReply, HttpBackend, HttpRequest, HttpResponse, Journal, JournalEntry, JournalStore, Ledger,
-    MemoryBackend, MemoryChange, Namespace, Resource, Secrets, SkillName, SkillScope,
+    HostError, HostReply, HttpBackend, HttpRequest, HttpResponse, ImmediateMemory, Journal, JournalEntry, JournalStore,
+    Ledger, MemoryBackend, MemoryChange, Resource, Secrets, SkillScope,
 };
 
 /// A host: the backends that skills reach. Cheap to clone; clones are the same host.
@@ -163,13 +164,21 @@ impl CallContext {
         &self.scope
     }
 
+    /// The skill, and the event's ledger to be changed.
+    pub(crate) fn scope_and_ledger(&mut self) -> (&SkillScope, &mut Ledger) {
+        (&self.scope, &mut self.ledger)
+    }
+
+    /// The guest is answered.
+    pub(crate) fn replied(&mut self, call: &'static str, reply: HostReply) -> Result<HostReply, HostError> {
+        self.ledger.take(call, Resource::BytesOut, reply.bytes())?;
+        Ok(reply)
+    }
+
     /// What an answer, live or kept, means for the event.
-    fn end(&mut self, call: &'static str, answer: Answer) -> Result<HostReply, HostError> {
+    pub(crate) fn end(&mut self, call: &'static str, answer: Answer) -> Result<HostReply, HostError> {
         match answer {
-            Answer::Replied(reply) => {
-                self.ledger.take(call, Resource::BytesOut, reply.bytes())?;
-                Ok(reply)
-            }
+            Answer::Replied(reply) => self.replied(call, reply),
             Answer::Refused { status, message } => {
                 self.last_failure = Some(CallFailure { call, status, message });
                 Ok(HostReply::Status(status))
@@ -181,13 +190,13 @@ impl CallContext {
 }
 
 /// A call that was answered with an error status: what the operator learns beside it.
-struct Refusal {
+pub(crate) struct Refusal {
     status: Status,
     message: String,
 }
 
 impl Refusal {
-    fn new(status: Status, message: impl Into<String>) -> Self {
+    pub(crate) fn new(status: Status, message: impl Into<String>) -> Self {
         Refusal { status, message: message.into() }
     }
 }
@@ -199,7 +208,7 @@ impl From<BackendError> for Refusal {
 }
 
 /// How a call ends: with a reply, with an error for the guest, or with the event.
-enum Ended {
+pub(crate) enum Ended {
     Refused(Refusal),
     Fatal(HostError),
 }
@@ -216,7 +225,7 @@ impl<E: Into<Refusal>> From<E> for Ended {
     }
 }
 
-type Answered = Result<HostReply, Ended>;
+pub(crate) type Answered = Result<HostReply, Ended>;
 
 /// A live call. However it ends, the event's journal learns of it.
 struct Asked<'c> {
@@ -275,12 +284,13 @@ impl Host {
             HostCall::MemoryDelete { .. }
             | HostCall::MemoryGet { .. }
             | HostCall::MemoryList { .. }
-            | HostCall::MemorySet { .. } => {
-                let immediate = self.inner.memory.as_ref().is_some_and(|memory| memory.is_immediate());
-                // A store of events takes memory's place.
-                self.inner.events.is_some() || !immediate
-            }
+            | HostCall::MemorySet { .. } => self.immediate_memory().is_none(),
         }
+    }
+
+    /// Memory, if it never waits. A store of events takes its place, and does.
+    pub(crate) fn immediate_memory(&self) -> Option<&dyn ImmediateMemory> {
+        if self.inner.events.is_some() { None } else { self.inner.memory.as_ref()?.immediate() }
     }
 
     /// Answers one call of a skill.
@@ -306,15 +316,7 @@ impl Host {
         let mut asked = Asked::new(context, call);
         let answer = match self.answer(asked.context, &asked.call).await {
             Ok(reply) => Answer::Replied(reply),
-            Err(Ended::Refused(Refusal { status, message })) => {
-                let message = self.inner.secrets.scrub(&message).into_owned();
-                tracing::debug!(target: "cis_skill", skill = %asked.context.scope.name, call = name, status = status.name(), "{message}");
-                Answer::Refused { status, message }
-            }
-            Err(Ended::Fatal(HostError::BudgetExhausted { resource, wanted, .. })) => {
-                Answer::Exhausted { resource, wanted }
-            }
-            Err(Ended::Fatal(error)) => return Err(error),
+            Err(ended) => self.ended(asked.context, name, ended)?,
         };
         let asks = matches!(asked.call, HostCall::AiChat { .. } | HostCall::HttpPost { .. });
         asked.keep(|| answer.clone());
@@ -323,6 +325,22 @@ impl Host {
             self.store(asked.context, name).await?;
         }
         asked.context.end(name, answer)
+    }
+
+    /// The answer of a call that ended without a reply; an error when the event ends with it.
+    #[cold]
+    pub(crate) fn ended(&self, context: &CallContext, call: &'static str, ended: Ended) -> Result<Answer, HostError> {
+        match ended {
+            Ended::Refused(Refusal { status, message }) => {
+                let message = self.inner.secrets.scrub(&message).into_owned();
+                tracing::debug!(target: "cis_skill", skill = %context.scope.name, call, status = status.name(), "{message}");
+                Ok(Answer::Refused { status, message })
+            }
+            Ended::Fatal(HostError::BudgetExhausted { resource, wanted, .. }) => {
+                Ok(Answer::Exhausted { resource, wanted })
+            }
+            Ended::Fatal(error) => Err(error),
+        }
     }
 
     /// Has a durable event's store keep what it does not have of its journal.
@@ -428,10 +446,7 @@ impl Host {
             HostCall::MemoryGet { key } => self.memory_get(context, key).await,
             HostCall::MemoryList { prefix } => self.memory_list(context, prefix).await,
             HostCall::MemorySet { key, value } => self.memory_set(context, call, key, value).await,
-            HostCall::SetError { message } => {
-                context.error_text = Some(self.error_text(message));
-                Ok(HostReply::OK)
-            }
+            HostCall::SetError { message } => self.set_error(context, message),
         }
     }
 
@@ -445,21 +460,16 @@ impl Host {
     }
 
     async fn memory_set(&self, context: &mut CallContext, call: &HostCall, key: &str, value: &Bytes) -> Answered {
-        let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
-        let value = within(value, ceilings::VALUE, "the value")?.clone();
-        let bytes = (place.key.len() + value.len()) as u64;
-        context.ledger.take(call.name(), Resource::MemoryWrites, 1)?;
-        context.ledger.take(call.name(), Resource::MemoryWriteBytes, bytes)?;
-        let (namespace, key, quota) = (place.namespace, place.key.to_owned(), context.scope.quota);
-        let change = MemoryChange::Set { namespace, key, value, quota };
+        let (place, bytes) = place_to_set(&context.scope, &mut context.ledger, key, value)?;
+        let (namespace, key, quota) = (place.namespace.into_owned(), place.key.to_owned(), context.scope.quota);
+        let change = MemoryChange::Set { namespace, key, value: value.clone(), quota };
         self.change(context, call, change, Charge { count: 1, amount: bytes }).await?;
         Ok(HostReply::OK)
     }
 
     async fn memory_delete(&self, context: &mut CallContext, call: &HostCall, key: &str) -> Answered {
-        let place = Place::of_key(&context.scope, key, Access::ReadWrite)?;
-        context.ledger.take(call.name(), Resource::MemoryWrites, 1)?;
-        let change = MemoryChange::Delete { namespace: place.namespace, key: place.key.to_owned() };
+        let place = place_to_delete(&context.scope, &mut context.ledger, key)?;
+        let change = MemoryChange::Delete { namespace: place.namespace.into_owned(), key: place.key.to_owned() };
         let deleted = self.change(context, call, change, Charge { count: 1, amount: 0 }).await?;
         Ok(HostReply::Status(if deleted { Status::Ok } else { Status::NotFound }))
     }
@@ -562,7 +572,7 @@ impl Host {
         Ok(HostReply::Bytes(self.inner.secrets.scrub_bytes(body)))
     }
 
-    fn log(&self, context: &mut CallContext, level: Level, message: &str) -> Answered {
+    pub(crate) fn log(&self, context: &mut CallContext, level: Level, message: &str) -> Answered {
         let bytes = cut(message, ceilings::LOG_LINE).len() as u64;
         context.ledger.take("host_log", Resource::LogLines, 1)?;
         context.ledger.take("host_log", Resource::LogBytes, bytes)?;
@@ -575,6 +585,11 @@ impl Host {
             Level::Error => tracing::error!(target: "cis_skill", %skill, "{message}"),
         }
         context.log.push(line);
+        Ok(HostReply::OK)
+    }
+
+    pub(crate) fn set_error(&self, context: &mut CallContext, message: &str) -> Answered {
+        context.error_text = Some(self.error_text(message));
         Ok(HostReply::OK)
     }
 
@@ -594,72 +609,42 @@ impl Host {
     }
 }
 
-fn config_get(context: &CallContext, key: &str) -> Answered {
+pub(crate) fn config_get(context: &CallContext, key: &str) -> Answered {
     Ok(match context.scope.config.get(key) {
         None => HostReply::OK,
         Some(value) => HostReply::Bytes(value.to_string().into()),
     })
 }
 
-/// Where a key of a skill lies: the grant was checked.
-struct Place<'k> {
-    namespace: Namespace,
-    key: &'k str,
-    shared: Option<SkillName>,
+/// Where a value is to be stored, and how many bytes that takes: taken from the ledger.
+pub(crate) fn place_to_set<'a>(
+    scope: &'a SkillScope,
+    ledger: &mut Ledger,
+    key: &'a str,
+    value: &Bytes,
+) -> Result<(Place<'a>, u64), Ended> {
+    const CALL: &str = "host_memory_set";
+    let place = Place::of_key(scope, key, Access::ReadWrite)?;
+    within(value, ceilings::VALUE, "the value")?;
+    let bytes = (place.key.len() + value.len()) as u64;
+    ledger.take(CALL, Resource::MemoryWrites, 1)?;
+    ledger.take(CALL, Resource::MemoryWriteBytes, bytes)?;
+    Ok((place, bytes))
 }
 
-impl<'k> Place<'k> {
-    fn of_key(scope: &SkillScope, key: &'k str, access: Access) -> Result<Self, Refusal> {
-        let place = Place::of_prefix_with(scope, key, access)?;
-        if place.key.is_empty() {
-            return Err(Refusal::new(Status::InvalidArgument, "the key is empty"));
-        }
-        Ok(place)
-    }
-
-    fn of_prefix(scope: &SkillScope, prefix: &'k str) -> Result<Self, Refusal> {
-        Place::of_prefix_with(scope, prefix, Access::Read)
-    }
-
-    fn of_prefix_with(scope: &SkillScope, key: &'k str, access: Access) -> Result<Self, Refusal> {
-        let (place, granted) = match key.strip_prefix(SHARED_KEY_MARK) {
-            None => {
-                let namespace = Namespace::of_skill(&scope.name);
-                (Place { namespace, key, shared: None }, scope.grants.memory)
-            }
-            Some(shared) => {
-                let Some((name, key)) = shared.split_once('/') else {
-                    let why = "a key that begins with `@` names a shared namespace: `@name/key`";
-                    return Err(Refusal::new(Status::InvalidArgument, why));
-                };
-                let name: SkillName =
-                    name.parse().map_err(|error| Refusal::new(Status::InvalidArgument, format!("{error}")))?;
-                let granted = scope.grants.shared_memory.get(&name).copied().unwrap_or(Access::None);
-                (Place { namespace: Namespace::shared(&name), key, shared: Some(name) }, granted)
-            }
-        };
-        if granted < access && !unwired(Limit::Grants) {
-            let verb = if access == Access::Read { "read" } else { "write" };
-            let what = place.namespace.as_str();
-            return Err(Refusal::new(Status::Denied, format!("the manifest does not let the skill {verb} `{what}`")));
-        }
-        if place.key.len() > ceilings::KEY {
-            return Err(Refusal::new(Status::TooLarge, format!("the key is longer than {} bytes", ceilings::KEY)));
-        }
-        Ok(place)
-    }
-
-    /// A key of this namespace, the way the skill writes it.
-    fn written(&self, key: String) -> String {
-        match &self.shared {
-            None => key,
-            Some(name) => format!("{SHARED_KEY_MARK}{name}/{key}"),
-        }
-    }
+/// Where a key is to be deleted: taken from the ledger.
+pub(crate) fn place_to_delete<'a>(
+    scope: &'a SkillScope,
+    ledger: &mut Ledger,
+    key: &'a str,
+) -> Result<Place<'a>, Ended> {
+    let place = Place::of_key(scope, key, Access::ReadWrite)?;
+    ledger.take("host_memory_delete", Resource::MemoryWrites, 1)?;
+    Ok(place)
 }
 
 /// Refuses what is longer than a ceiling.
-fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Refusal> {
+pub(crate) fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Refusal> {
     let len = value.as_ref().len();
     if len > ceiling && !unwired(Limit::CallCeilings) {
         return Err(Refusal::new(Status::TooLarge, format!("{what} has {len} bytes, more than {ceiling}")));
@@ -681,12 +666,13 @@ async fn guarded<T>(
     }
     std::future::poll_fn(move |context| match catch_unwind(AssertUnwindSafe(|| work.as_mut().poll(context))) {
         Ok(poll) => poll,
-        Err(panic) => {
-            let message = format!("the backend panicked: {}", panic_text(&*panic));
-            Poll::Ready(Err(BackendError::new(BackendErrorKind::Failed, message)))
-        }
+        Err(panic) => Poll::Ready(Err(backend_panicked(&*panic))),
     })
     .await
+}
+
+pub(crate) fn backend_panicked(panic: &(dyn Any + Send)) -> BackendError {
+    BackendError::new(BackendErrorKind::Failed, format!("the backend panicked: {}", panic_text(panic)))
 }
 
 fn panic_text(panic: &(dyn Any + Send)) -> &str {

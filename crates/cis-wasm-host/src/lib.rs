@@ -51,6 +51,8 @@ mod journal;
 mod ledger;
 #[cfg(feature = "openai")]
 mod openai;
+mod place;
+mod quick;
 mod scope;
 mod secrets;
 mod store;
@@ -61,9 +63,9 @@ pub mod unwired;
 
 pub use backend::{
     AiBackend, AiReply, AiRequest, BackendError, BackendErrorKind, HttpBackend, HttpRequest, HttpResponse,
-    MemoryBackend, Namespace, Quota,
+    ImmediateMemory, MemoryBackend, Namespace, Quota,
 };
-pub use call::{HostCall, HostReply};
+pub use call::{HostCall, HostReply, QuickCall};
 pub use durable::{
     Changed, DeadLetter, EntryOf, EventEnd, EventId, EventToKeep, JournalPiece, JournalStore, KeptEvent, MemoryChange,
 };

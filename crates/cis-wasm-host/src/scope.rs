@@ -1,10 +1,8 @@
 //! What is fixed about a skill for all of its events.
 
+use crate::{Amounts, Grants, Namespace, Quota};
 use std::fmt;
 use std::str::FromStr;
-use std::sync::Arc;
-
-use crate::{Amounts, Grants, Quota};
 
 /// A skill's name: 1 to 64 of `a-z`, `0-9`, `-`, `_` and `.`, beginning with a letter or digit.
 ///
@@ -12,7 +10,7 @@ use crate::{Amounts, Grants, Quota};
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SkillName {
     /// The skill's namespace, `skill/NAME`: it is asked for with every call that reaches memory.
-    namespace: Arc<str>,
+    namespace: Namespace,
 }
 
 const NAMESPACE: &str = "skill/";
@@ -27,11 +25,11 @@ pub struct SkillNameError {
 impl SkillName {
     /// The name as text.
     pub fn as_str(&self) -> &str {
-        &self.namespace[NAMESPACE.len()..]
+        &self.namespace.as_str()[NAMESPACE.len()..]
     }
 
-    /// The text of the skill's own namespace.
-    pub(crate) fn namespace(&self) -> &Arc<str> {
+    /// The skill's own namespace.
+    pub(crate) fn namespace(&self) -> &Namespace {
         &self.namespace
     }
 }
@@ -51,7 +49,7 @@ impl FromStr for SkillName {
             .bytes()
             .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || matches!(byte, b'-' | b'_' | b'.'));
         if head && rest && name.len() <= 64 {
-            Ok(SkillName { namespace: format!("{NAMESPACE}{name}").into() })
+            Ok(SkillName { namespace: Namespace::named(format!("{NAMESPACE}{name}")) })
         } else {
             // The text is the caller's, of any length: quote only its beginning. What of it moves a terminal's cursor is
             // escaped where it is shown.

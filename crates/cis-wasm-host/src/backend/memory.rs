@@ -15,12 +15,17 @@ pub struct Namespace(Arc<str>);
 impl Namespace {
     /// A skill's own.
     pub fn of_skill(name: &SkillName) -> Self {
-        Namespace(name.namespace().clone())
+        name.namespace().clone()
+    }
+
+    /// One whose text is this.
+    pub(crate) fn named(text: String) -> Self {
+        Namespace(text.into())
     }
 
     /// A shared one. Its name follows the rules of a skill's.
     pub fn shared(name: &SkillName) -> Self {
-        Namespace(format!("shared/{name}").into())
+        Namespace::named(format!("shared/{name}"))
     }
 
     /// A text that is different for every namespace: `skill/NAME` or `shared/NAME`.
@@ -74,10 +79,10 @@ impl Default for Quota {
 /// Keys are UTF-8, 1 to [`cis_wasm_abi::ceilings::KEY`] bytes; values at most [`cis_wasm_abi::ceilings::VALUE`] bytes.
 #[async_trait]
 pub trait MemoryBackend: Send + Sync + 'static {
-    /// Whether every call is answered when it is first polled, without waiting for anything. An event then makes no
-    /// preparations to wait; a call that waits all the same holds its thread. `false` where a backend does not say.
-    fn is_immediate(&self) -> bool {
-        false
+    /// The same memory as one that never waits, if it is one. Its gets, sets and deletes then go there: they cost an event
+    /// far less.
+    fn immediate(&self) -> Option<&dyn ImmediateMemory> {
+        None
     }
 
     /// The value of a key, or `None` when there is no such key.
@@ -111,10 +116,37 @@ pub trait MemoryBackend: Send + Sync + 'static {
     async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError>;
 }
 
+/// A memory that answers on the spot, because it has all values at hand: see [`MemoryBackend::immediate`].
+///
+/// A call is made while the guest stands still, on its thread. It must do what the method of the same name of
+/// [`MemoryBackend`] does, and wait for nothing but a short lock.
+pub trait ImmediateMemory: Send + Sync {
+    /// As [`MemoryBackend::get`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn get_now(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError>;
+
+    /// As [`MemoryBackend::set`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn set_now(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError>;
+
+    /// As [`MemoryBackend::delete`].
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    fn delete_now(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError>;
+}
+
 #[async_trait]
 impl<B: MemoryBackend + ?Sized> MemoryBackend for Arc<B> {
-    fn is_immediate(&self) -> bool {
-        (**self).is_immediate()
+    fn immediate(&self) -> Option<&dyn ImmediateMemory> {
+        (**self).immediate()
     }
 
     async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
@@ -136,8 +168,8 @@ impl<B: MemoryBackend + ?Sized> MemoryBackend for Arc<B> {
 
 #[async_trait]
 impl<B: MemoryBackend + ?Sized> MemoryBackend for Box<B> {
-    fn is_immediate(&self) -> bool {
-        (**self).is_immediate()
+    fn immediate(&self) -> Option<&dyn ImmediateMemory> {
+        (**self).immediate()
     }
 
     async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {

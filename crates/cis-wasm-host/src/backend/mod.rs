@@ -8,4 +8,4 @@ mod memory;
 pub use ai::{AiBackend, AiReply, AiRequest};
 pub use error::{BackendError, BackendErrorKind};
 pub use http::{HttpBackend, HttpRequest, HttpResponse};
-pub use memory::{MemoryBackend, Namespace, Quota};
+pub use memory::{ImmediateMemory, MemoryBackend, Namespace, Quota};

@@ -135,6 +135,16 @@ impl Journal {
         matches!(self.kept, Kept::Nothing)
     }
 
+    /// Whether calls are live, and nothing is kept of them but entries.
+    pub(crate) fn is_plain(&self) -> bool {
+        let live = match &self.kept {
+            Kept::Nothing => true,
+            Kept::Growing(entries) => self.next == entries.len(),
+            Kept::Fixed(_) | Kept::WhatIf(_) => false,
+        };
+        live && self.trace.is_none() && self.durable.is_none()
+    }
+
     /// Whether the next call is answered from an entry.
     pub fn is_replaying(&self) -> bool {
         self.next < self.entries().len()

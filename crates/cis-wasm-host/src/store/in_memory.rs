@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use cis_wasm_abi::key_entry_len;
 
-use crate::{BackendError, BackendErrorKind, MemoryBackend, Namespace, Quota};
+use crate::{BackendError, BackendErrorKind, ImmediateMemory, MemoryBackend, Namespace, Quota};
 
 /// A [`MemoryBackend`] in the process's own memory, for tests and for hosts that need nothing to last.
 #[derive(Debug, Default)]
@@ -35,34 +35,63 @@ impl InMemory {
     }
 }
 
-#[async_trait]
-impl MemoryBackend for InMemory {
-    fn is_immediate(&self) -> bool {
-        true
-    }
-
-    async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
+impl ImmediateMemory for InMemory {
+    fn get_now(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
         Ok(self.spaces().get(namespace).and_then(|space| space.values.get(key).cloned()))
     }
 
-    async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
+    fn set_now(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
         let mut spaces = self.spaces();
-        let space = spaces.entry(namespace.clone()).or_default();
-        let old = space.values.get(key).map_or(0, |old| (key.len() + old.len()) as u64);
-        let bytes = space.bytes - old + (key.len() + value.len()) as u64;
-        let keys = space.values.len() as u64 + u64::from(!space.values.contains_key(key));
-        quota.admit(namespace, keys, bytes)?;
-        space.bytes = bytes;
-        space.values.insert(key.to_owned(), value);
+        let space = match spaces.get_mut(namespace) {
+            Some(space) => space,
+            None => spaces.entry(namespace.clone()).or_default(),
+        };
+        let keys = space.values.len() as u64;
+        let new = (key.len() + value.len()) as u64;
+        let old_value = match space.values.get_mut(key) {
+            Some(old) => {
+                let bytes = space.bytes - (key.len() + old.len()) as u64 + new;
+                quota.admit(namespace, keys, bytes)?;
+                space.bytes = bytes;
+                Some(std::mem::replace(old, value))
+            }
+            None => {
+                quota.admit(namespace, keys + 1, space.bytes + new)?;
+                space.bytes += new;
+                space.values.insert(key.to_owned(), value)
+            }
+        };
+        // A long value takes its time to be dropped: not under the lock.
+        drop(spaces);
+        drop(old_value);
         Ok(())
     }
 
-    async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
+    fn delete_now(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
         let mut spaces = self.spaces();
         let Some(space) = spaces.get_mut(namespace) else { return Ok(false) };
         let Some(value) = space.values.remove(key) else { return Ok(false) };
         space.bytes -= (key.len() + value.len()) as u64;
         Ok(true)
+    }
+}
+
+#[async_trait]
+impl MemoryBackend for InMemory {
+    fn immediate(&self) -> Option<&dyn ImmediateMemory> {
+        Some(self)
+    }
+
+    async fn get(&self, namespace: &Namespace, key: &str) -> Result<Option<Bytes>, BackendError> {
+        self.get_now(namespace, key)
+    }
+
+    async fn set(&self, namespace: &Namespace, key: &str, value: Bytes, quota: Quota) -> Result<(), BackendError> {
+        self.set_now(namespace, key, value, quota)
+    }
+
+    async fn delete(&self, namespace: &Namespace, key: &str) -> Result<bool, BackendError> {
+        self.delete_now(namespace, key)
     }
 
     async fn list(&self, namespace: &Namespace, prefix: &str, max_bytes: usize) -> Result<Vec<String>, BackendError> {
