@@ -1,20 +1,22 @@
-//! The host functions as the engine sees them: arguments out of guest memory, a [`HostCall`] through the door, the reply
-//! into guest memory.
+//! What the host functions do: arguments out of guest memory, a call through the door, the reply into guest memory.
 //!
 //! Invariant: an argument's region is checked against memory, and then its length against the ceiling of its kind, before
-//! a byte is copied or allocated for it.
+//! a byte is looked at, copied or allocated for it.
 
+use std::borrow::Cow;
 use std::fmt;
 
+use bytes::Bytes;
 use cis_wasm_abi::{IMPORT_MODULE, Level, Packed, Region, Status, ceilings};
 use cis_wasm_host::unwired::{Limit, unwired};
-use cis_wasm_host::{HostCall, HostReply};
-use wasmer::{Function, FunctionEnv, FunctionEnvMut, Imports, Store};
+use cis_wasm_host::{HostCall, HostReply, QuickCall};
 
 use crate::error::{Error, ErrorKind};
-use crate::guest::{self, Guest, give, internal};
-use crate::memory::{GuestMemory, bad_pointer, within};
+use crate::guest::{self, Guest, Running, internal};
+use crate::memory::{GuestMemory, OutOfBounds, bad_pointer, within};
 use crate::meter::{METER_MODULE, REFUEL};
+use crate::native::Func;
+use crate::room::{Putting, packed, put, put_at_once};
 
 /// An error on its way through the engine, out of an import and past the guest.
 pub(crate) struct Stop(pub Error);
@@ -33,113 +35,122 @@ impl fmt::Display for Stop {
 
 impl std::error::Error for Stop {}
 
-impl From<Error> for Stop {
-    fn from(error: Error) -> Self {
-        Stop(error)
-    }
+/// How an import goes on.
+#[derive(Clone, Copy)]
+pub(crate) enum Answer {
+    /// It returns this.
+    Value(i64),
+    /// The guest finds so much room, and then the reply is put there: [`fill`].
+    Room { allocate: Func, bytes: u32 },
 }
 
-/// The imports of a module that imports these functions.
-pub(crate) fn imports(store: &mut Store, env: &FunctionEnv<Guest>, names: &[&'static str]) -> Imports {
-    let mut imports = Imports::new();
-    for name in names {
-        if let Some(function) = host_function(store, env, name) {
-            imports.define(IMPORT_MODULE, name, function);
-        }
-    }
-    imports.define(METER_MODULE, REFUEL, Function::new_typed_with_env(store, env, refuel));
-    imports
+/// The functions that a module with these imports is linked to, by module and name.
+pub(crate) fn names<'n>(imports: &'n [&'static str]) -> impl Iterator<Item = (&'static str, &'static str)> + use<'n> {
+    imports.iter().map(|name| (IMPORT_MODULE, *name)).chain([(METER_MODULE, REFUEL)])
 }
 
-fn host_function(store: &mut Store, env: &FunctionEnv<Guest>, name: &str) -> Option<Function> {
-    Some(match name {
-        "host_memory_get" => Function::new_typed_with_env(store, env, memory_get),
-        "host_memory_set" => Function::new_typed_with_env(store, env, memory_set),
-        "host_memory_delete" => Function::new_typed_with_env(store, env, memory_delete),
-        "host_memory_list" => Function::new_typed_with_env(store, env, memory_list),
-        "host_ai_chat" => Function::new_typed_with_env(store, env, ai_chat),
-        "host_http_post" => Function::new_typed_with_env(store, env, http_post),
-        "host_log" => Function::new_typed_with_env(store, env, log),
-        "host_config_get" => Function::new_typed_with_env(store, env, config_get),
-        "host_set_error" => Function::new_typed_with_env(store, env, set_error),
-        _ => return None,
-    })
+pub(crate) fn refuel(guest: &mut Guest) -> Result<Answer, Error> {
+    guest::refuel(guest).map(|()| Answer::Value(0))
 }
 
-type Env<'e> = FunctionEnvMut<'e, Guest>;
-
-fn refuel(mut env: Env<'_>) -> Result<(), Stop> {
-    Ok(guest::refuel(&mut env)?)
+pub(crate) fn memory_get(guest: &mut Guest, key_ptr: i32, key_len: i32) -> Result<Answer, Error> {
+    let reply =
+        quickly(guest, "host_memory_get", |args, make| make(QuickCall::MemoryGet { key: args.key(key_ptr, key_len)? }));
+    give(guest, reply?)
 }
 
-fn memory_get(env: Env<'_>, key_ptr: i32, key_len: i32) -> Result<i64, Stop> {
-    packed(env, "host_memory_get", |args| Ok(HostCall::MemoryGet { key: args.key(key_ptr, key_len)? }))
-}
-
-fn memory_set(env: Env<'_>, key_ptr: i32, key_len: i32, val_ptr: i32, val_len: i32) -> Result<i32, Stop> {
-    status(env, "host_memory_set", |args| {
+pub(crate) fn memory_set(
+    guest: &mut Guest,
+    key_ptr: i32,
+    key_len: i32,
+    val_ptr: i32,
+    val_len: i32,
+) -> Result<Answer, Error> {
+    let reply = quickly(guest, "host_memory_set", |args, make| {
         let key = args.key(key_ptr, key_len)?;
-        Ok(HostCall::MemorySet { key, value: args.bytes("value", val_ptr, val_len, ceilings::VALUE)? })
-    })
+        make(QuickCall::MemorySet { key, value: &args.bytes("value", val_ptr, val_len, ceilings::VALUE)? })
+    });
+    status(reply?)
 }
 
-fn memory_delete(env: Env<'_>, key_ptr: i32, key_len: i32) -> Result<i32, Stop> {
-    status(env, "host_memory_delete", |args| Ok(HostCall::MemoryDelete { key: args.key(key_ptr, key_len)? }))
+pub(crate) fn memory_delete(guest: &mut Guest, key_ptr: i32, key_len: i32) -> Result<Answer, Error> {
+    let reply = quickly(guest, "host_memory_delete", |args, make| {
+        make(QuickCall::MemoryDelete { key: args.key(key_ptr, key_len)? })
+    });
+    status(reply?)
 }
 
-fn memory_list(env: Env<'_>, prefix_ptr: i32, prefix_len: i32) -> Result<i64, Stop> {
-    packed(env, "host_memory_list", |args| {
-        let prefix = args.text("prefix", prefix_ptr, prefix_len, LONGEST_KEY)?;
+pub(crate) fn memory_list(guest: &mut Guest, prefix_ptr: i32, prefix_len: i32) -> Result<Answer, Error> {
+    let reply = slowly(guest, "host_memory_list", |args| {
+        let prefix = args.text("prefix", prefix_ptr, prefix_len, LONGEST_KEY)?.to_owned();
         Ok(HostCall::MemoryList { prefix })
-    })
+    });
+    give(guest, reply?)
 }
 
-fn ai_chat(env: Env<'_>, prompt_ptr: i32, prompt_len: i32) -> Result<i64, Stop> {
-    packed(env, "host_ai_chat", |args| {
-        Ok(HostCall::AiChat { prompt: args.text("prompt", prompt_ptr, prompt_len, ceilings::PROMPT)? })
-    })
+pub(crate) fn ai_chat(guest: &mut Guest, prompt_ptr: i32, prompt_len: i32) -> Result<Answer, Error> {
+    let reply = slowly(guest, "host_ai_chat", |args| {
+        let prompt = args.text("prompt", prompt_ptr, prompt_len, ceilings::PROMPT)?.to_owned();
+        Ok(HostCall::AiChat { prompt })
+    });
+    give(guest, reply?)
 }
 
-fn http_post(env: Env<'_>, url_ptr: i32, url_len: i32, body_ptr: i32, body_len: i32) -> Result<i64, Stop> {
-    packed(env, "host_http_post", |args| {
-        let url = args.text("URL", url_ptr, url_len, ceilings::URL)?;
+pub(crate) fn http_post(
+    guest: &mut Guest,
+    url_ptr: i32,
+    url_len: i32,
+    body_ptr: i32,
+    body_len: i32,
+) -> Result<Answer, Error> {
+    let reply = slowly(guest, "host_http_post", |args| {
+        let url = args.text("URL", url_ptr, url_len, ceilings::URL)?.to_owned();
         Ok(HostCall::HttpPost { url, body: args.bytes("body", body_ptr, body_len, ceilings::HTTP_BODY)? })
-    })
+    });
+    give(guest, reply?)
 }
 
-fn log(env: Env<'_>, level: i32, msg_ptr: i32, msg_len: i32) -> Result<(), Stop> {
-    let call = |args: &Arguments<'_>| {
-        let message = args.cut("message", msg_ptr, msg_len, ceilings::LOG_LINE)?;
-        Ok(HostCall::Log { level: Level::from_i32(level), message })
-    };
-    status(env, "host_log", call).map(drop)
+pub(crate) fn log(guest: &mut Guest, level: i32, msg_ptr: i32, msg_len: i32) -> Result<Answer, Error> {
+    let reply = quickly(guest, "host_log", |args, make| {
+        let message = &args.cut("message", msg_ptr, msg_len, ceilings::LOG_LINE)?;
+        make(QuickCall::Log { level: Level::from_i32(level), message })
+    });
+    status(reply?)
 }
 
-fn config_get(env: Env<'_>, key_ptr: i32, key_len: i32) -> Result<i64, Stop> {
-    packed(env, "host_config_get", |args| Ok(HostCall::ConfigGet { key: args.key(key_ptr, key_len)? }))
+pub(crate) fn config_get(guest: &mut Guest, key_ptr: i32, key_len: i32) -> Result<Answer, Error> {
+    let reply =
+        quickly(guest, "host_config_get", |args, make| make(QuickCall::ConfigGet { key: args.key(key_ptr, key_len)? }));
+    give(guest, reply?)
 }
 
-fn set_error(env: Env<'_>, msg_ptr: i32, msg_len: i32) -> Result<(), Stop> {
-    let call = |args: &Arguments<'_>| {
-        Ok(HostCall::SetError { message: args.cut("message", msg_ptr, msg_len, ceilings::ERROR_TEXT)? })
-    };
-    status(env, "host_set_error", call).map(drop)
+pub(crate) fn set_error(guest: &mut Guest, msg_ptr: i32, msg_len: i32) -> Result<Answer, Error> {
+    let reply = quickly(guest, "host_set_error", |args, make| {
+        make(QuickCall::SetError { message: &args.cut("message", msg_ptr, msg_len, ceilings::ERROR_TEXT)? })
+    });
+    status(reply?)
+}
+
+/// Puts the reply that the guest was asked to find room for where it found some.
+pub(crate) fn fill(guest: &mut Guest, ptr: u32) -> Result<i64, Error> {
+    let reply = guest.running()?.reply.take().ok_or_else(|| internal("there is no reply to give"))?;
+    Ok(packed(put(guest, ptr, &reply)?)?.to_i64())
 }
 
 /// A key with the longest mark of a shared namespace before it; the door checks the key itself.
 const LONGEST_KEY: usize = ceilings::KEY + 66;
 
-/// An argument that the call cannot be made with.
-enum Unusable {
-    /// The guest is told.
+/// Why there is no reply.
+enum Unanswered {
+    /// An argument is of no use. The guest is told.
     Refused(Status, String),
     /// The event ends.
     Stopped(Error),
 }
 
-impl From<Error> for Unusable {
+impl From<Error> for Unanswered {
     fn from(error: Error) -> Self {
-        Unusable::Stopped(error)
+        Unanswered::Stopped(error)
     }
 }
 
@@ -149,99 +160,118 @@ struct Arguments<'a> {
     memory: &'a GuestMemory,
 }
 
-impl Arguments<'_> {
-    fn key(&self, ptr: i32, len: i32) -> Result<String, Unusable> {
+impl<'a> Arguments<'a> {
+    fn key(&self, ptr: i32, len: i32) -> Result<&'a str, Unanswered> {
         self.text("key", ptr, len, LONGEST_KEY)
     }
 
-    fn text(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<String, Unusable> {
-        let region = self.region(what, ptr, len, ceiling)?;
-        match self.memory.read_text(region) {
-            Ok(Some(text)) => Ok(text),
-            Ok(None) => Err(Unusable::Refused(Status::NotUtf8, format!("the {what} is not UTF-8"))),
-            Err(out) => Err(self.out(what, out)),
-        }
+    fn text(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<&'a str, Unanswered> {
+        let bytes = self.read(what, Region::from_args(ptr, len), ceiling)?;
+        str::from_utf8(bytes).map_err(|_| Unanswered::Refused(Status::NotUtf8, format!("the {what} is not UTF-8")))
     }
 
-    fn bytes(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<bytes::Bytes, Unusable> {
-        let region = self.region(what, ptr, len, ceiling)?;
-        self.memory.read(region).map_err(|out| self.out(what, out))
+    fn bytes(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<Bytes, Unanswered> {
+        self.read(what, Region::from_args(ptr, len), ceiling).map(Bytes::copy_from_slice)
     }
 
     /// A text that is cut where it is too long, and repaired where it is not UTF-8: there is nobody to refuse it to.
-    fn cut(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<String, Unusable> {
-        let mut region = self.region(what, ptr, len, usize::MAX)?;
+    fn cut(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<Cow<'a, str>, Unanswered> {
+        let mut region = Region::from_args(ptr, len);
+        self.check(what, region)?;
         if !unwired(Limit::CallCeilings) {
             region.len = region.len.min(u32::try_from(ceiling).unwrap_or(u32::MAX));
         }
-        self.memory.read_text_lossy(region).map_err(|out| self.out(what, out))
+        self.read(what, region, usize::MAX).map(String::from_utf8_lossy)
     }
 
-    fn region(&self, what: &str, ptr: i32, len: i32, ceiling: usize) -> Result<Region, Unusable> {
-        let region = Region::from_args(ptr, len);
-        let memory = self.memory.len();
-        if within(region, memory).is_none() {
-            return Err(self.out(what, crate::memory::OutOfBounds { region, memory }));
-        }
+    fn read(&self, what: &str, region: Region, ceiling: usize) -> Result<&'a [u8], Unanswered> {
+        self.check(what, region)?;
         if region.len as usize > ceiling && !unwired(Limit::CallCeilings) {
             let why = format!("the {what} has {} bytes, more than {ceiling}", region.len);
-            return Err(Unusable::Refused(Status::TooLarge, why));
+            return Err(Unanswered::Refused(Status::TooLarge, why));
         }
-        Ok(region)
+        self.memory.read(region).map_err(|out| self.out(what, out))
     }
 
-    fn out(&self, what: &str, out: crate::memory::OutOfBounds) -> Unusable {
-        Unusable::Stopped(bad_pointer(format!("{}: {what}", self.call), out))
+    /// That all of a region lies within memory.
+    fn check(&self, what: &str, region: Region) -> Result<(), Unanswered> {
+        let memory = self.memory.len();
+        within(region, memory).map(drop).ok_or_else(|| self.out(what, OutOfBounds { region, memory }))
+    }
+
+    #[cold]
+    fn out(&self, what: &str, out: OutOfBounds) -> Unanswered {
+        Unanswered::Stopped(bad_pointer(format!("{}: {what}", self.call), out))
     }
 }
 
-/// Makes a call and waits for its reply.
-fn perform(
-    env: &mut Env<'_>,
+/// Makes a call that may be answered on the spot, with its arguments where they lie.
+fn quickly(
+    guest: &mut Guest,
     name: &'static str,
-    call: impl FnOnce(&Arguments<'_>) -> Result<HostCall, Unusable>,
-) -> Result<HostReply, Stop> {
-    if env.data_mut().running()?.allocating && !unwired(Limit::Reentry) {
+    call: impl FnOnce(
+        &Arguments<'_>,
+        &mut dyn FnMut(QuickCall<'_>) -> Result<HostReply, Unanswered>,
+    ) -> Result<HostReply, Unanswered>,
+) -> Result<HostReply, Error> {
+    let (args, running) = calling(guest, name)?;
+    let replied = call(&args, &mut |call| Ok(running.ask_quickly(&call)?));
+    replied.or_else(|unanswered| refused(running, name, unanswered))
+}
+
+/// Makes any other call, and waits for its reply.
+fn slowly(
+    guest: &mut Guest,
+    name: &'static str,
+    call: impl FnOnce(&Arguments<'_>) -> Result<HostCall, Unanswered>,
+) -> Result<HostReply, Error> {
+    let (args, running) = calling(guest, name)?;
+    match call(&args) {
+        Ok(call) => running.ask(call),
+        Err(unanswered) => refused(running, name, unanswered),
+    }
+}
+
+/// A guest makes a call.
+fn calling<'g>(guest: &'g mut Guest, name: &'static str) -> Result<(Arguments<'g>, &'g mut Running), Error> {
+    let (parts, running) = guest.at_work()?;
+    if running.allocating && !unwired(Limit::Reentry) {
         let what = format!("called {name}; it may not call the host while it allocates for it");
-        return Err(Error::from(ErrorKind::BadAllocation { what }).into());
+        return Err(ErrorKind::BadAllocation { what }.into());
     }
-    let call = call(&Arguments { call: name, memory: &env.data().parts()?.memory });
-    if env.data_mut().running()?.context.journal.trace().is_some() {
-        let left = env.data().parts()?.fuel.get();
-        let running = env.data_mut().running()?;
-        running.context.journal.at_fuel(running.fuel.used(left));
+    if running.context.journal.trace().is_some() {
+        running.context.journal.at_fuel(running.fuel.used(parts.fuel.get()));
     }
-    let running = env.data_mut().running()?;
-    match call {
-        Ok(call) => Ok(running.ask(call)?.map_err(Error::from)?),
-        Err(Unusable::Refused(status, why)) => {
-            Ok(running.host.refuse(&mut running.context, name, status, why).map_err(Error::from)?)
-        }
-        Err(Unusable::Stopped(error)) => Err(error.into()),
+    Ok((Arguments { call: name, memory: &parts.memory }, running))
+}
+
+#[cold]
+fn refused(running: &mut Running, name: &'static str, unanswered: Unanswered) -> Result<HostReply, Error> {
+    match unanswered {
+        Unanswered::Refused(status, why) => Ok(running.host.refuse(&mut running.context, name, status, why)?),
+        Unanswered::Stopped(error) => Err(error),
     }
 }
 
-/// A call that answers with a packed result.
-fn packed(
-    mut env: Env<'_>,
-    name: &'static str,
-    call: impl FnOnce(&Arguments<'_>) -> Result<HostCall, Unusable>,
-) -> Result<i64, Stop> {
-    let packed = match perform(&mut env, name, call)? {
-        HostReply::Status(status) => Packed::status(status),
-        HostReply::Bytes(bytes) => guest::packed(give(&mut env, &bytes)?)?,
+/// Answers with a packed result.
+fn give(guest: &mut Guest, reply: HostReply) -> Result<Answer, Error> {
+    let bytes = match reply {
+        HostReply::Status(status) => return Ok(Answer::Value(Packed::status(status).to_i64())),
+        HostReply::Bytes(bytes) => bytes,
     };
-    Ok(packed.to_i64())
+    match put_at_once(guest, &bytes)? {
+        Putting::Done(region) => Ok(Answer::Value(packed(region)?.to_i64())),
+        Putting::Asks { allocate, bytes: room } => {
+            guest.running()?.reply = Some(bytes);
+            Ok(Answer::Room { allocate, bytes: room })
+        }
+    }
 }
 
-/// A call that answers with a status.
-fn status(
-    mut env: Env<'_>,
-    name: &'static str,
-    call: impl FnOnce(&Arguments<'_>) -> Result<HostCall, Unusable>,
-) -> Result<i32, Stop> {
-    match perform(&mut env, name, call)? {
-        HostReply::Status(status) => Ok(status.code()),
-        HostReply::Bytes(_) => Err(internal(&format!("{name} was answered with bytes")).into()),
+/// Answers with a status.
+fn status(reply: HostReply) -> Result<Answer, Error> {
+    match reply {
+        HostReply::Status(status) => Ok(Answer::Value(status.code().into())),
+        HostReply::Bytes(_) => Err(internal("a call that has a status was answered with bytes")),
     }
 }

@@ -16,37 +16,35 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use cis_wasm_abi::{
-    EXPORT_ABI_VERSION, EXPORT_ALLOC, EXPORT_FREE, EXPORT_INIT, EXPORT_MALLOC, EXPORT_MEMORY, EXPORT_ON_EVENT,
-    EXPORT_SHUTDOWN, Packed, Region, Status, Unpacked, ValType, ceilings,
+    EXPORT_ABI_VERSION, EXPORT_ALLOC, EXPORT_FREE, EXPORT_INIT, EXPORT_MALLOC, EXPORT_ON_EVENT, EXPORT_SHUTDOWN,
+    Packed, Region, Status, Unpacked, ValType, ceilings,
 };
 use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{CallContext, CallFailure, Journal, Ledger, LogLine};
 use wasmer::sys::NativeEngineExt;
-use wasmer::sys::vm::{
-    LinearMemory, StoreObject, VMCallerCheckedAnyfunc, VMGlobalDefinition, VMMemory, VMMemoryDefinition,
-};
-use wasmer::{
-    AsStoreMut, FunctionEnv, FunctionEnvMut, Instance, InstantiationError, LinkError, MemoryStyle, Mutability,
-    RuntimeError, Store, TypedFunction, Value, WasmTypeList,
-};
+use wasmer::sys::vm::{LinearMemory, StoreObject, VMGlobalDefinition, VMMemory, VMMemoryDefinition};
+use wasmer::{AsStoreMut, Instance, InstantiationError, LinkError, MemoryStyle, Mutability, RuntimeError, Store, Type};
 
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::faults;
-use crate::guest::{Allocator, Arena, Guest, Kit, Parts, PutDown, Running, give, internal};
-use crate::imports::imports;
+use crate::guest::{Guest, Kit, Parts, PutDown, Running, internal};
+use crate::imports;
 use crate::interrupt::{self, Entry};
 use crate::memory::{GuestMemory, bad_pointer};
 use crate::meter::{CODE_BEGIN, CODE_END, START};
+use crate::native::{Env, Func, Home, address, enter, link};
 use crate::program::{Code, Program};
 use crate::reset::{Image, Space};
+use crate::room::{Allocator, Arena, give};
 use crate::trap::{self, TrapKind};
 use crate::tunables::{CappedTunables, Spaces};
 
 /// An instance.
 pub(crate) struct Live {
-    store: Store,
-    env: FunctionEnv<Guest>,
+    /// Owns all that is made for the instance.
+    _store: Store,
+    guest: Home,
     exports: Exports,
     /// For its next run. None while one has it.
     kit: Option<Kit>,
@@ -90,21 +88,19 @@ const _: () = {
 };
 
 /// What the host calls. Looked up once.
-#[derive(Clone)]
 struct Exports {
-    start: Option<TypedFunction<(), ()>>,
-    abi_version: Option<TypedFunction<(), i32>>,
-    init: Option<TypedFunction<(), i32>>,
+    start: Option<Func>,
+    abi_version: Option<Func>,
+    init: Option<Func>,
     on_event: OnEvent,
-    free: Option<TypedFunction<(i32, i32), ()>>,
-    shutdown: Option<TypedFunction<(), ()>>,
+    free: Option<Func>,
+    shutdown: Option<Func>,
 }
 
 /// `skill_on_event` in either of its forms.
-#[derive(Clone)]
 enum OnEvent {
-    Packed(TypedFunction<(i32, i32, i32, i32), i64>),
-    Status(TypedFunction<(i32, i32, i32, i32), i32>),
+    Packed(Func),
+    Status(Func),
 }
 
 /// What is left of a run beside its result.
@@ -144,43 +140,49 @@ impl Live {
             parts: None,
             running: None,
         };
-        let env = FunctionEnv::new(&mut store, guest);
-        let imports = imports(&mut store, &env, &program.shape.imports);
+        let mut guest = Home::new(guest);
+        // SAFETY: both go into the result, which drops the store first; it alone enters the guest.
+        let imports = unsafe { link(&mut store, guest.guest(), imports::names(&program.shape.imports)) };
         let instance = Instance::new(&mut store, module, &imports).map_err(|error| not_instantiated(error, program))?;
         let space = spaces.and_then(|spaces| spaces.made.get().cloned());
         let globals = match &space {
             Some(space) => {
-                space.watch(&mut store);
+                guest.tell_of_faults(space.watch());
                 globals(&mut store)
             }
             None => Box::default(),
         };
-        let memory = instance.exports.get_memory(EXPORT_MEMORY).map_err(missing)?.clone();
         // SAFETY: it stays with this store, here and in the environment.
         let counter = unsafe { Counter::of_last_instance() }.ok_or_else(|| internal("no counter was made"))?;
+        let export = |name, params: &[Type], results: &[Type]| Func::of(&instance, &store, name, params, results);
+        let required = |name, params: &[Type], results: &[Type]| {
+            export(name, params, results)?
+                .ok_or_else(|| internal(&format!("an export that was checked, `{name}`, is missing")))
+        };
         let code = address(&instance, &store, CODE_BEGIN)?..address(&instance, &store, CODE_END)?;
         let exports = Exports {
-            start: optional(&instance, &store, START)?,
-            abi_version: optional(&instance, &store, EXPORT_ABI_VERSION)?,
-            init: optional(&instance, &store, EXPORT_INIT)?,
+            start: export(START, &[], &[])?,
+            abi_version: export(EXPORT_ABI_VERSION, &[], &[Type::I32])?,
+            init: export(EXPORT_INIT, &[], &[Type::I32])?,
             on_event: match program.shape.on_event_result() {
-                Some(ValType::I64) => OnEvent::Packed(required(&instance, &store, EXPORT_ON_EVENT)?),
-                _ => OnEvent::Status(required(&instance, &store, EXPORT_ON_EVENT)?),
+                Some(ValType::I64) => OnEvent::Packed(required(EXPORT_ON_EVENT, &[Type::I32; 4], &[Type::I64])?),
+                _ => OnEvent::Status(required(EXPORT_ON_EVENT, &[Type::I32; 4], &[Type::I32])?),
             },
-            free: optional(&instance, &store, EXPORT_FREE)?,
-            shutdown: optional(&instance, &store, EXPORT_SHUTDOWN)?,
+            free: export(EXPORT_FREE, &[Type::I32; 2], &[])?,
+            shutdown: export(EXPORT_SHUTDOWN, &[], &[])?,
         };
-        let alloc = match optional(&instance, &store, EXPORT_ALLOC)? {
+        let alloc = match export(EXPORT_ALLOC, &[Type::I32], &[Type::I32])? {
             Some(alloc) => Some(alloc),
-            None => optional(&instance, &store, EXPORT_MALLOC)?,
+            None => export(EXPORT_MALLOC, &[Type::I32], &[Type::I32])?,
         };
         let allocator = alloc.map_or(Allocator::Arena(Arena::default()), Allocator::Guest);
-        let definition = memory_definition(&mut store).ok_or_else(|| internal("an instance without a memory"))?;
-        // SAFETY: an instance has one memory, its own; the engine makes them static; and this goes into its environment.
+        let (memory, definition) = memory(&mut store).ok_or_else(|| internal("an instance without a memory"))?;
+        // SAFETY: an instance has one memory, its own; the engine makes them static, and makes no other in this store, so that
+        // it does not move; and this goes into its guest.
         let memory = unsafe { GuestMemory::new(memory, definition, space.clone()) };
-        env.as_mut(&mut store).parts = Some(Parts { memory, fuel: counter, allocator });
+        guest.get_mut().parts = Some(Parts { memory, fuel: counter, allocator });
         let kit = Some(program.kit());
-        let mut live = Live { store, env, exports, kit, version, counter, code, space, globals };
+        let mut live = Live { _store: store, guest, exports, kit, version, counter, code, space, globals };
         if let Origin::Snapshot(snapshot) = origin {
             live.set_back_host_side(snapshot)?;
         }
@@ -236,7 +238,7 @@ impl Live {
     }
 
     fn arena(&mut self) -> Option<&mut Arena> {
-        match &mut self.env.as_mut(&mut self.store).parts {
+        match &mut self.guest.get_mut().parts {
             Some(Parts { allocator: Allocator::Arena(arena), .. }) => Some(arena),
             _ => None,
         }
@@ -244,21 +246,24 @@ impl Live {
 
     /// Runs what comes before the first event: the start function, then `skill_init`.
     pub(crate) fn start_up(&mut self, running: Running) -> (Result<(), Error>, Ran) {
-        self.run(running, |exports, env| {
-            if let Some(start) = &exports.start {
-                called(start.call(env), env)?;
-            }
-            if let Some(abi_version) = &exports.abi_version {
-                let guest = called(abi_version.call(env), env)?;
-                if !(1..=cis_wasm_abi::ABI_VERSION).contains(&guest) {
-                    return Err(ErrorKind::UnsupportedAbi { guest, host: cis_wasm_abi::ABI_VERSION }.into());
+        self.run(running, |exports, home| {
+            let started = |env: &mut Env| {
+                if let Some(start) = &exports.start {
+                    env.call(start, []);
                 }
-            }
-            let Some(init) = &exports.init else { return Ok(()) };
-            match called(init.call(env), env)? {
+                if let Some(abi_version) = &exports.abi_version {
+                    let guest = env.call(abi_version, []) as i32;
+                    if !(1..=cis_wasm_abi::ABI_VERSION).contains(&guest) {
+                        return Err(ErrorKind::UnsupportedAbi { guest, host: cis_wasm_abi::ABI_VERSION }.into());
+                    }
+                }
+                Ok(exports.init.as_ref().map_or(0, |init| env.call(init, []) as i32))
+            };
+            // SAFETY: it borrows the functions of this instance, and owns nothing while it calls them.
+            match entered(unsafe { enter(home, started) }, home)? {
                 0 => Ok(()),
                 status => {
-                    let (text, cause) = told(env, status)?;
+                    let (text, cause) = told(home, status)?;
                     Err(ErrorKind::InitFailed { status, text, cause }.into())
                 }
             }
@@ -273,38 +278,37 @@ impl Live {
         running: Running,
         reused: bool,
     ) -> (Result<Bytes, Error>, Ran) {
-        self.run(running, |exports, env| {
-            let blocks = [block(env, event_type.as_bytes())?, block(env, data)?];
-            let [ty, data] = blocks;
-            if overlap(ty, data) && !unwired(Limit::Allocator) {
-                let what = "gave out memory that it had given out before".into();
-                return Err(ErrorKind::BadAllocation { what }.into());
-            }
-            let args = (ty.ptr as i32, ty.len as i32, data.ptr as i32, data.len as i32);
-            let returned = match &exports.on_event {
-                OnEvent::Packed(function) => {
-                    let result = function.call(env, args.0, args.1, args.2, args.3);
-                    Packed::from_i64(called(result, env)?)
+        self.run(running, |exports, home| {
+            let handled = |env: &mut Env| {
+                let blocks = [block(env, event_type.as_bytes())?, block(env, data)?];
+                let [ty, data] = blocks;
+                if overlap(ty, data) && !unwired(Limit::Allocator) {
+                    let what = "gave out memory that it had given out before".into();
+                    return Err(ErrorKind::BadAllocation { what }.into());
                 }
-                OnEvent::Status(function) => {
-                    let result = function.call(env, args.0, args.1, args.2, args.3);
-                    Packed::code(called(result, env)?)
-                }
+                let args = [ty.ptr as i32, ty.len as i32, data.ptr as i32, data.len as i32];
+                let returned = match &exports.on_event {
+                    OnEvent::Packed(function) => Packed::from_i64(env.call(function, args)),
+                    OnEvent::Status(function) => Packed::code(env.call(function, args) as i32),
+                };
+                Ok((blocks, returned))
             };
+            // SAFETY: it borrows the functions of this instance and the event, and owns nothing while it calls them.
+            let (blocks, returned) = entered(unsafe { enter(home, handled) }, home)?;
             let answer = match returned.unpack() {
                 Unpacked::Status(status) if status == Status::Ok.code() => Ok((Bytes::new(), None)),
                 Unpacked::Status(status) => {
-                    let (text, cause) = told(env, status)?;
+                    let (text, cause) = told(home, status)?;
                     Err(ErrorKind::SkillFailed { status, text, cause }.into())
                 }
                 Unpacked::Bytes { ptr, len } => {
                     let region = Region { ptr, len };
-                    Ok((response(env, region)?, Some(region)))
+                    Ok((response(home.get(), region)?, Some(region)))
                 }
             };
             if reused {
                 let response = answer.as_ref().ok().and_then(|(_, region)| *region);
-                give_back(exports, env, blocks, response)?;
+                give_back(exports, home, blocks, response)?;
             }
             answer.map(|(bytes, _)| bytes)
         })
@@ -312,34 +316,39 @@ impl Live {
 
     /// Runs `skill_shutdown`, when there is one.
     pub(crate) fn shut_down(&mut self, running: Running) -> (Result<(), Error>, Ran) {
-        self.run(running, |exports, env| match &exports.shutdown {
-            Some(shutdown) => called(shutdown.call(env), env),
-            None => Ok(()),
+        self.run(running, |exports, home| {
+            let Some(shutdown) = &exports.shutdown else { return Ok(()) };
+            let shut_down = |env: &mut Env| {
+                env.call(shutdown, []);
+                Ok(())
+            };
+            // SAFETY: it borrows a function of this instance, and owns nothing.
+            entered(unsafe { enter(home, shut_down) }, home)
         })
     }
 
     fn run<T>(
         &mut self,
         mut running: Running,
-        body: impl FnOnce(&Exports, &mut FunctionEnvMut<'_, Guest>) -> Result<T, Error>,
+        body: impl FnOnce(&Exports, &mut Home) -> Result<T, Error>,
     ) -> (Result<T, Error>, Ran) {
         faults::let_through();
         // The counter starts where the run's fuel does.
         let slice = running.fuel.next_slice(0);
         let (clock, watched) = (running.clock.clone(), running.watched);
         let turn = running.worker.as_ref().filter(|_| watched).map(|worker| (worker.workers.clone(), worker.skill));
-        let mut env = self.env.clone().into_mut(&mut self.store);
-        env.data_mut().running = Some(running);
+        self.guest.get_mut().running = Some(running);
         // SAFETY: the counter is there as long as the store, whose exclusive borrow is held until the entry is gone.
         let entry = unsafe { Entry::new(&clock, watched, self.code.clone(), self.counter.at()) };
         let counter = self.counter;
         let result = slice.and_then(|slice| {
             counter.set(slice);
-            interrupt::during(&entry, turn, || body(&self.exports, &mut env))
+            interrupt::during(&entry, turn, || body(&self.exports, &mut self.guest))
         });
         let left = entry.fuel_left(counter.get());
-        let memory_bytes = env.data().parts().map_or(0, |parts| parts.memory.len());
-        let Some(mut running) = env.data_mut().running.take() else {
+        let guest = self.guest.get_mut();
+        let memory_bytes = guest.parts.as_ref().map_or(0, |parts| parts.memory.len());
+        let Some(mut running) = guest.running.take() else {
             unreachable!("`running` was set above, and nothing else takes it")
         };
         let fuel = running.fuel.used(left);
@@ -372,16 +381,6 @@ fn is_limit(error: &Error) -> bool {
     trap || matches!(error.kind(), ErrorKind::OutOfFuel { .. })
 }
 
-/// Where a function's code begins.
-fn address(instance: &Instance, store: &Store, name: &str) -> Result<usize, Error> {
-    let function = instance.exports.get_function(name).map_err(missing)?.clone();
-    let raw = Value::FuncRef(Some(function)).as_raw(store);
-    // SAFETY: the raw form of a reference to a function of this store's is a pointer to what the engine calls it by, which
-    // the store keeps.
-    let anyfunc = unsafe { (raw.funcref as *const VMCallerCheckedAnyfunc).as_ref() };
-    anyfunc.map(|anyfunc| anyfunc.func_ptr as usize).ok_or_else(|| internal("a function has no address"))
-}
-
 /// Whether an instance's state is known after a run with this result, so that it may see another.
 pub(crate) fn is_known<T>(result: &Result<T, Error>) -> bool {
     match result {
@@ -390,40 +389,16 @@ pub(crate) fn is_known<T>(result: &Result<T, Error>) -> bool {
     }
 }
 
-/// Where the one memory of a store's one instance is defined.
-fn memory_definition(store: &mut Store) -> Option<NonNull<VMMemoryDefinition>> {
-    let [memory] = &VMMemory::list(store.objects_mut().as_sys())[..] else { return None };
-    (memory.style() == MemoryStyle::Static).then(|| memory.vmmemory())
+/// The one memory of a store's one instance, and where it is defined.
+fn memory(store: &mut Store) -> Option<(NonNull<VMMemory>, NonNull<VMMemoryDefinition>)> {
+    let [memory] = &mut VMMemory::list_mut(store.objects_mut().as_sys_mut())[..] else { return None };
+    (memory.style() == MemoryStyle::Static).then(|| (NonNull::from(&mut *memory), memory.vmmemory()))
 }
 
 /// The definitions of all globals of a store that can change. The one instance of the store defined them all.
 fn globals(store: &mut Store) -> Box<[NonNull<VMGlobalDefinition>]> {
     let all = store.objects_mut().as_sys().iter_globals();
     all.filter(|global| global.ty().mutability == Mutability::Var).map(|global| global.vmglobal()).collect()
-}
-
-/// An export of the contract. The check saw its type, so another one is our bug.
-fn required<Args: WasmTypeList, Rets: WasmTypeList>(
-    instance: &Instance,
-    store: &Store,
-    name: &str,
-) -> Result<TypedFunction<Args, Rets>, Error> {
-    instance.exports.get_typed_function(store, name).map_err(missing)
-}
-
-fn optional<Args: WasmTypeList, Rets: WasmTypeList>(
-    instance: &Instance,
-    store: &Store,
-    name: &str,
-) -> Result<Option<TypedFunction<Args, Rets>>, Error> {
-    match instance.exports.contains(name) {
-        true => required(instance, store, name).map(Some),
-        false => Ok(None),
-    }
-}
-
-fn missing(error: impl std::fmt::Display) -> Error {
-    internal(&format!("an export that was checked: {error}"))
 }
 
 fn not_instantiated(error: InstantiationError, program: &Program) -> Error {
@@ -439,14 +414,14 @@ fn not_instantiated(error: InstantiationError, program: &Program) -> Error {
     }
 }
 
-/// The result of a call into the guest.
-fn called<T>(result: Result<T, RuntimeError>, env: &FunctionEnvMut<'_, Guest>) -> Result<T, Error> {
-    result.map_err(|error| trap::classify(error, env.data().imports))
+/// What came of entering the guest.
+fn entered<T>(result: Result<Result<T, Error>, RuntimeError>, home: &Home) -> Result<T, Error> {
+    result.unwrap_or_else(|error| Err(trap::classify(error, home.get().imports)))
 }
 
 /// What the guest told beside a status: its text, and the failed host call that the status comes from.
-fn told(env: &mut FunctionEnvMut<'_, Guest>, status: i32) -> Result<(Option<String>, Option<CallFailure>), Error> {
-    let context = &mut env.data_mut().running()?.context;
+fn told(home: &mut Home, status: i32) -> Result<(Option<String>, Option<CallFailure>), Error> {
+    let context = &mut home.get_mut().running()?.context;
     let cause = context.last_failure.take().filter(|failure| failure.status.code() == status);
     Ok((context.error_text.take(), cause))
 }
@@ -465,7 +440,7 @@ fn with_text(error: Error, context: &mut CallContext) -> Error {
 /// Where a block without bytes lies: not at 0, and not read.
 const NO_BYTES: Region = Region { ptr: 8, len: 0 };
 
-fn block(env: &mut FunctionEnvMut<'_, Guest>, bytes: &[u8]) -> Result<Region, Error> {
+fn block(env: &mut Env, bytes: &[u8]) -> Result<Region, Error> {
     if bytes.is_empty() { Ok(NO_BYTES) } else { give(env, bytes) }
 }
 
@@ -474,29 +449,29 @@ fn overlap(a: Region, b: Region) -> bool {
     a.len > 0 && b.len > 0 && u64::from(a.ptr) < end(b) && u64::from(b.ptr) < end(a)
 }
 
-fn response(env: &mut FunctionEnvMut<'_, Guest>, region: Region) -> Result<Bytes, Error> {
+fn response(guest: &Guest, region: Region) -> Result<Bytes, Error> {
     if region.len as usize > ceilings::RESPONSE && !unwired(Limit::Response) {
         return Err(ErrorKind::ResponseTooLarge { len: region.len.into(), ceiling: ceilings::RESPONSE }.into());
     }
-    env.data().parts()?.memory.read(region).map_err(|out| bad_pointer("the response of skill_on_event", out))
+    let bytes = guest.parts()?.memory.read(region);
+    bytes.map(Bytes::copy_from_slice).map_err(|out| bad_pointer("the response of skill_on_event", out))
 }
 
 /// Gives back what an event took of an instance that will see another one.
-fn give_back(
-    exports: &Exports,
-    env: &mut FunctionEnvMut<'_, Guest>,
-    blocks: [Region; 2],
-    response: Option<Region>,
-) -> Result<(), Error> {
-    if let Some(Parts { allocator: Allocator::Arena(arena), .. }) = &mut env.data_mut().parts {
+fn give_back(exports: &Exports, home: &mut Home, blocks: [Region; 2], response: Option<Region>) -> Result<(), Error> {
+    if let Some(Parts { allocator: Allocator::Arena(arena), .. }) = &mut home.get_mut().parts {
         arena.rewind();
         return Ok(());
     }
     let Some(free) = &exports.free else { return Ok(()) };
     let response =
         response.filter(|response| response.len > 0 && !blocks.iter().any(|block| overlap(*block, *response)));
-    for region in blocks.into_iter().filter(|block| block.len > 0).chain(response) {
-        called(free.call(env, region.ptr as i32, region.len as i32), env)?;
-    }
-    Ok(())
+    let given_back = |env: &mut Env| {
+        for region in blocks.into_iter().filter(|block| block.len > 0).chain(response) {
+            env.call(free, [region.ptr as i32, region.len as i32]);
+        }
+        Ok(())
+    };
+    // SAFETY: it borrows a function of this instance, and has regions.
+    entered(unsafe { enter(home, given_back) }, home)
 }

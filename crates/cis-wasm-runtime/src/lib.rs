@@ -60,11 +60,13 @@ mod memory;
 mod meter;
 #[cfg(feature = "singlepass")]
 mod nan;
+mod native;
 mod nesting;
 mod pending;
 mod pool;
 mod program;
 mod reset;
+mod room;
 mod run;
 mod runtime;
 mod shelves;

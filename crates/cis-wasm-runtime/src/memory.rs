@@ -3,12 +3,11 @@
 //! Invariants:
 //! - Every access names a [`Region`] and is checked against the memory's present size, without overflow, before a byte is
 //!   touched or allocated for it.
-//! - Bytes are copied once, in or out. No pointer or slice into guest memory outlives the function that made it, so none
-//!   is alive while the guest runs or its memory grows.
-//! - A [`GuestMemory`] lies in the environment of the store that its memory belongs to, and nowhere else: it cannot be
-//!   cloned. So who has a reference to it has borrowed the store, exclusively or shared as the reference is, for the
-//!   length of the copy. The memory's definition lies in the store's instance and lives as long; its base does not move,
-//!   because the engine reserves all that a memory may ever have; its length is read for every access.
+//! - A [`GuestMemory`] lies in the [`Guest`](crate::guest::Guest) of the instance that its memory belongs to, and nowhere
+//!   else: it cannot be cloned. Guest code runs only while nobody has a reference to that ([`crate::native`]), so a slice of
+//!   it is gone before the guest runs or its memory grows; what is kept of it longer is a copy.
+//! - The memory and its definition lie in the instance's store and live as long; the base does not move, because the engine
+//!   reserves all that a memory may ever have; its length is read for every access.
 //! - Memories are never shared between threads ([`crate::check::FEATURES`] has no threads). So nobody else writes to the bytes while
 //!   they are copied.
 
@@ -16,11 +15,10 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use bytes::Bytes;
 use cis_wasm_abi::Region;
 use cis_wasm_host::unwired::{Limit, unwired};
-use wasmer::sys::vm::VMMemoryDefinition;
-use wasmer::{AsStoreMut, Memory, Pages, WASM_PAGE_SIZE};
+use wasmer::sys::vm::{LinearMemory, VMMemory, VMMemoryDefinition};
+use wasmer::{Pages, WASM_PAGE_SIZE};
 
 use crate::error::{Error, ErrorKind};
 use crate::reset::Space;
@@ -52,7 +50,7 @@ pub(crate) fn within(region: Region, memory: u64) -> Option<Range<usize>> {
 
 /// A guest's linear memory.
 pub(crate) struct GuestMemory {
-    memory: Memory,
+    memory: NonNull<VMMemory>,
     definition: NonNull<VMMemoryDefinition>,
     /// What has to know of writes beforehand, when this memory is set back after events.
     space: Option<Arc<Space>>,
@@ -64,10 +62,10 @@ unsafe impl Send for GuestMemory {}
 impl GuestMemory {
     /// # Safety
     ///
-    /// The definition is that of this memory, which is static; and all of it belongs to the store in whose environment the
-    /// result is put.
+    /// The definition is that of this memory, which is static; both belong to the store of the instance in whose guest the
+    /// result is put, and neither moves.
     pub(crate) unsafe fn new(
-        memory: Memory,
+        memory: NonNull<VMMemory>,
         definition: NonNull<VMMemoryDefinition>,
         space: Option<Arc<Space>>,
     ) -> Self {
@@ -79,19 +77,14 @@ impl GuestMemory {
         self.definition().current_length as u64
     }
 
-    /// Copies a region out.
-    pub(crate) fn read(&self, region: Region) -> Result<Bytes, OutOfBounds> {
-        self.with(region, Bytes::copy_from_slice)
-    }
-
-    /// Copies a region out as text, or says that it is none.
-    pub(crate) fn read_text(&self, region: Region) -> Result<Option<String>, OutOfBounds> {
-        self.with(region, |bytes| str::from_utf8(bytes).ok().map(str::to_owned))
-    }
-
-    /// Copies a region out as text; what is not UTF-8 is replaced.
-    pub(crate) fn read_text_lossy(&self, region: Region) -> Result<String, OutOfBounds> {
-        self.with(region, |bytes| String::from_utf8_lossy(bytes).into_owned())
+    /// A region's bytes.
+    pub(crate) fn read(&self, region: Region) -> Result<&[u8], OutOfBounds> {
+        let VMMemoryDefinition { base, current_length } = self.definition();
+        let memory = current_length as u64;
+        let range = within(region, memory).ok_or(OutOfBounds { region, memory })?;
+        // SAFETY: `range` lies within the `current_length` bytes at `base`, which are initialised and stay mapped as long as
+        // the store; while the slice is there `self` is borrowed, so nobody writes and no guest runs.
+        Ok(unsafe { std::slice::from_raw_parts(base.add(range.start).cast_const(), range.len()) })
     }
 
     /// Copies bytes in. `what` gave the pointer.
@@ -106,36 +99,22 @@ impl GuestMemory {
         if self.space.as_ref().is_some_and(|space| !space.note(range.clone())) {
             return Err(ErrorKind::Internal { message: "the system has no memory to write to".into() }.into());
         }
-        // SAFETY: `range` lies within the `current_length` bytes at `base`, which stay mapped while the store is borrowed;
-        // the exclusive borrow keeps everybody else away; a space that write-protects them was told; `bytes` is host memory
+        // SAFETY: `range` lies within the `current_length` bytes at `base`, which stay mapped as long as the store; the
+        // exclusive borrow keeps everybody else away; a space that write-protects them was told; `bytes` is host memory
         // and cannot overlap.
         unsafe { base.add(range.start).copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         Ok(())
     }
 
-    /// The memory as the engine has it, for growing it with [`grow`].
-    pub(crate) fn handle(&self) -> Memory {
-        self.memory.clone()
-    }
-
-    fn with<T>(&self, region: Region, take: impl FnOnce(&[u8]) -> T) -> Result<T, OutOfBounds> {
-        let VMMemoryDefinition { base, current_length } = self.definition();
-        let memory = current_length as u64;
-        let range = within(region, memory).ok_or(OutOfBounds { region, memory })?;
-        // SAFETY: `range` lies within the `current_length` bytes at `base`, which are initialised and stay mapped while the
-        // store is borrowed; `take` is ours, runs no guest and keeps nothing.
-        let bytes = unsafe { std::slice::from_raw_parts(base.add(range.start).cast_const(), range.len()) };
-        Ok(take(bytes))
+    /// Adds pages, and says where they begin; `None` when that would exceed the cap.
+    pub(crate) fn grow(&mut self, pages: u32) -> Option<u64> {
+        // SAFETY: see the invariants; guest code, which may grow it too, does not run.
+        let old = unsafe { self.memory.as_mut() }.grow(Pages(pages)).ok()?;
+        Some(u64::from(old.0) * WASM_PAGE_SIZE as u64)
     }
 
     fn definition(&self) -> VMMemoryDefinition {
         // SAFETY: see the invariants.
         unsafe { self.definition.read() }
     }
-}
-
-/// Adds pages to a memory, and says where they begin; `None` when that would exceed the cap.
-pub(crate) fn grow(memory: &Memory, store: &mut impl AsStoreMut, pages: u32) -> Option<u64> {
-    let old = memory.grow(store, Pages(pages)).ok()?;
-    Some(u64::from(old.0) * WASM_PAGE_SIZE as u64)
 }

@@ -447,6 +447,7 @@ impl Program {
             patience,
             put_down: None,
             allocating: false,
+            reply: None,
         }
     }
 }

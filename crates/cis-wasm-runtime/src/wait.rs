@@ -62,6 +62,38 @@ pub(crate) fn block_on<F: Future>(
     Ok(output.expect("there is no end to its patience"))
 }
 
+/// Has a call answered that does not wait. So there is only to see to it that its answer does not come too late, as in
+/// [`block_on`].
+pub(crate) fn on_the_spot<T>(
+    answer: impl FnOnce() -> T,
+    clock: &Clock,
+    during: &'static str,
+    watched: bool,
+) -> Result<T, Error> {
+    let left = left_before(clock, watched)?;
+    let answer = answer();
+    in_time(clock, left, false, during)?;
+    Ok(answer)
+}
+
+/// How much time there is for a call. Nobody has to look at the clock for a run that the watch would have stopped.
+fn left_before(clock: &Clock, watched: bool) -> Result<Option<Duration>, Error> {
+    if watched && !interrupt::is_stopped() { Ok(None) } else { clock.check().map(Some) }
+}
+
+/// Whether an answer comes in time. A backend that blocks the thread is not interrupted, but its answer comes too late all the
+/// same.
+fn in_time(clock: &Clock, left: Option<Duration>, held: bool, during: &'static str) -> Result<(), Error> {
+    let stopped = left.is_some() || held || interrupt::is_stopped();
+    if stopped && !unwired(Limit::Wait) {
+        // Where nobody looked at the clock before, a call that took long is known by how late it is.
+        let took = clock.deadline.since(left.unwrap_or_default());
+        let late = if !held && took < LONG { GUEST_CODE } else { during };
+        clock.deadline.left(late)?;
+    }
+    Ok(())
+}
+
 /// The same for so long, if that is given: `None` when it is over.
 pub(crate) fn poll_for<T>(
     mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
@@ -71,8 +103,7 @@ pub(crate) fn poll_for<T>(
     watched: bool,
     patience: Option<Duration>,
 ) -> Result<Option<T>, Error> {
-    // Nobody has to look at the clock for a run that the watch would have stopped.
-    let left = if watched && !interrupt::is_stopped() { None } else { Some(clock.check()?) };
+    let left = left_before(clock, watched)?;
     let mut until = None;
     UNPARK.with(|own| {
         let (unpark, waker) = &**own;
@@ -81,14 +112,7 @@ pub(crate) fn poll_for<T>(
         loop {
             unpark.woken.store(false, Ordering::Relaxed);
             if let Poll::Ready(output) = poll(&mut context) {
-                // A backend that blocks the thread is not interrupted, but its answer comes too late all the same.
-                let stopped = left.is_some() || held.is_some() || interrupt::is_stopped();
-                if stopped && !unwired(Limit::Wait) {
-                    // Where nobody looked at the clock before, a call that took long is known by how late it is.
-                    let took = clock.deadline.since(left.unwrap_or_default());
-                    let late = if held.is_none() && took < LONG { GUEST_CODE } else { during };
-                    clock.deadline.left(late)?;
-                }
+                in_time(clock, left, held.is_some(), during)?;
                 return Ok(Some(output));
             }
             if patience == Some(Duration::ZERO) {

@@ -18,8 +18,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, AtomicIsize, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-use wasmer::sys::vm::{LinearMemory, Trap, VMMemory, VMMemoryDefinition};
-use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages as WasmPages, Store};
+use wasmer::sys::vm::{LinearMemory, Trap, TrapHandlerFn, VMMemory, VMMemoryDefinition};
+use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages as WasmPages};
 
 use super::image::Image;
 use super::pages::Pages;
@@ -141,12 +141,12 @@ impl Space {
         VMMemory(Box::new(Owned(self)))
     }
 
-    /// Has the store's calls tell this memory of first writes to its pages. To be called when the store's instance is
-    /// complete.
-    pub(crate) fn watch(self: &Arc<Self>, store: &mut Store) {
+    /// What has to be told of every fault of guest code, because it may be the first write to a page of this memory. To be
+    /// called when the memory's instance is complete.
+    pub(crate) fn watch(self: &Arc<Self>) -> Box<TrapHandlerFn<'static>> {
         self.complete.store(true, Ordering::Relaxed);
         let space = self.clone();
-        store.set_trap_handler(Some(Box::new(move |signal, info, _| {
+        Box::new(move |signal, info, _| {
             if signal != libc::SIGSEGV {
                 return false;
             }
@@ -154,7 +154,7 @@ impl Space {
             // that is not allowed.
             let denied = unsafe { ((*info).si_code == ACCESS_DENIED).then(|| (*info).si_addr()) };
             denied.is_some_and(|address| space.fault(address as usize))
-        })));
+        })
     }
 
     /// The length in bytes.

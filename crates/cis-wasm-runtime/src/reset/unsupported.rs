@@ -7,8 +7,8 @@ use std::ops::Range;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use wasmer::sys::vm::{VMMemory, VMMemoryDefinition};
-use wasmer::{MemoryError, MemoryType, Store};
+use wasmer::sys::vm::{TrapHandlerFn, VMMemory, VMMemoryDefinition};
+use wasmer::{MemoryError, MemoryType};
 
 /// There is none.
 pub(crate) enum Image {}
@@ -33,7 +33,7 @@ impl Space {
         match *self {}
     }
 
-    pub(crate) fn watch(self: &Arc<Self>, _: &mut Store) {
+    pub(crate) fn watch(self: &Arc<Self>) -> Box<TrapHandlerFn<'static>> {
         match **self {}
     }
 
