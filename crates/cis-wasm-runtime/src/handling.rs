@@ -12,7 +12,6 @@
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
@@ -27,10 +26,11 @@ use crate::limits::Receipt;
 use crate::nesting::Depth;
 use crate::pending::Pending;
 use crate::run::{Attempt, Outcome, Skill, Task, Thread};
+use crate::shares::Share;
 
 /// An event that is being handled.
 pub(crate) struct Handling {
-    skill: Arc<Skill>,
+    skill: Share<Skill>,
     stage: Stage,
     /// Known from its first poll on.
     depth: Option<Depth>,
@@ -90,7 +90,7 @@ impl Drop for CancelOnDrop {
 }
 
 impl Handling {
-    pub(crate) fn new(skill: Arc<Skill>, task: Task) -> Self {
+    pub(crate) fn new(skill: Share<Skill>, task: Task) -> Self {
         Handling { skill, stage: Stage::Due(task), depth: None }
     }
 

@@ -26,6 +26,7 @@ use crate::pool::Pool;
 use crate::program::Program;
 use crate::reset;
 use crate::runtime::WasmRuntime;
+use crate::shares::Shares;
 use crate::tier::Tier;
 use crate::worker::SkillId;
 
@@ -108,6 +109,8 @@ pub struct Outcome {
 #[derive(Clone)]
 pub struct WasmInstance {
     skill: Arc<Skill>,
+    /// The same, for the futures of events.
+    shares: Arc<Shares<Skill>>,
 }
 
 pub(crate) struct Skill {
@@ -289,7 +292,8 @@ impl WasmInstance {
             long_events: AtomicU8::new(0),
             sent: AtomicU8::new(1),
         };
-        Ok(WasmInstance { skill: Arc::new(skill) })
+        let skill = Arc::new(skill);
+        Ok(WasmInstance { shares: Arc::new(Shares::new(&skill)), skill })
     }
 
     /// What the skill logged while it was loaded.
@@ -377,7 +381,7 @@ impl WasmInstance {
     ) -> impl Future<Output = Outcome> + Send + 'static + use<> {
         let journalled = !journal.is_off();
         let task = Task { event_type: event_type.to_owned(), data, journal, journalled, begun: None };
-        Handling::new(self.skill.clone(), task)
+        Handling::new(self.shares.share(), task)
     }
 
     /// Ends a kept skill on the calling thread: runs its `skill_shutdown` and drops its instance. Later events are refused.

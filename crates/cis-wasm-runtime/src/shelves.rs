@@ -8,10 +8,8 @@
 //! - What is taken or not kept is handed to the caller: nothing is dropped while a lock is held.
 
 use std::sync::{Mutex, MutexGuard};
-use std::thread::available_parallelism;
 
-/// More shelves than this are not worth their memory: then a few processors share one.
-const MOST_SHELVES: usize = 16;
+use crate::processor::{self, Apart};
 
 /// Things that wait.
 pub(crate) struct Shelves<T> {
@@ -20,15 +18,14 @@ pub(crate) struct Shelves<T> {
     most_on_each: usize,
 }
 
-/// The last one put here is the first one taken. Aligned to what processors fetch at a time: two lines of 64 bytes.
-#[repr(align(128))]
-struct Shelf<T>(Mutex<Vec<T>>);
+/// The last one put here is the first one taken.
+type Shelf<T> = Apart<Mutex<Vec<T>>>;
 
 impl<T> Shelves<T> {
     /// Room for so many things.
     pub(crate) fn new(most: usize) -> Self {
-        let shelves = available_parallelism().map_or(1, usize::from).min(MOST_SHELVES).min(most).max(1);
-        Shelves { shelves: (0..shelves).map(|_| Shelf(Mutex::default())).collect(), most_on_each: most / shelves }
+        let shelves = processor::parts().min(most).max(1);
+        Shelves { shelves: (0..shelves).map(|_| Apart(Mutex::default())).collect(), most_on_each: most / shelves }
     }
 
     /// One of the things that wait.
@@ -57,35 +54,16 @@ impl<T> Shelves<T> {
 
     /// This processor's shelf, and then the others.
     fn nearest_first(&self) -> impl Iterator<Item = &Shelf<T>> {
-        let (before, here) = self.shelves.split_at(processor() % self.shelves.len());
+        let (before, here) = self.shelves.split_at(processor::number() % self.shelves.len());
         here.iter().chain(before)
     }
 }
 
-impl<T> Shelf<T> {
+impl<T> Apart<Mutex<Vec<T>>> {
     fn lock(&self) -> MutexGuard<'_, Vec<T>> {
         // Nothing panics while it is locked.
         self.0.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
-}
-
-/// A number that the processor which this runs on has, and not many others. It may run on another one a moment later.
-#[cfg(all(target_os = "linux", target_env = "gnu"))]
-fn processor() -> usize {
-    // SAFETY: it only answers; without an answer it says -1.
-    let number = unsafe { libc::sched_getcpu() };
-    usize::try_from(number).unwrap_or(0)
-}
-
-/// Elsewhere a thread stands for a processor.
-#[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-fn processor() -> usize {
-    use std::sync::atomic::{AtomicUsize, Ordering};
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    thread_local! {
-        static OWN: usize = NEXT.fetch_add(1, Ordering::Relaxed);
-    }
-    OWN.with(|own| *own)
 }
 
 #[cfg(test)]
@@ -94,7 +72,7 @@ mod tests {
 
     #[test]
     fn what_waits_anywhere_is_found() {
-        let shelves = Shelves { shelves: [0, 1, 2].map(|_| Shelf(Mutex::default())).into(), most_on_each: 2 };
+        let shelves = Shelves { shelves: [0, 1, 2].map(|_| Apart(Mutex::default())).into(), most_on_each: 2 };
         let put: Vec<Option<u32>> = (0..8).map(|thing| shelves.put(thing)).collect();
         assert_eq!(put.iter().flatten().copied().collect::<Vec<_>>(), [6, 7], "two too many");
         let mut taken: Vec<u32> = (0..7).filter_map(|_| shelves.take()).collect();
