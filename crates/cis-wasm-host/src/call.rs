@@ -141,6 +141,7 @@ pub enum QuickCall<'a> {
 
 impl QuickCall<'_> {
     /// The name of the import that makes this call.
+    #[inline]
     pub const fn name(&self) -> &'static str {
         match self {
             QuickCall::ConfigGet { .. } => "host_config_get",
@@ -153,6 +154,7 @@ impl QuickCall<'_> {
     }
 
     /// How many bytes the call carried out of the guest.
+    #[inline]
     pub const fn bytes(&self) -> u64 {
         let len = match self {
             QuickCall::ConfigGet { key } | QuickCall::MemoryDelete { key } | QuickCall::MemoryGet { key } => key.len(),
@@ -163,6 +165,7 @@ impl QuickCall<'_> {
     }
 
     /// Whether it is a call to memory.
+    #[inline]
     pub(crate) const fn is_memory(&self) -> bool {
         matches!(self, QuickCall::MemoryDelete { .. } | QuickCall::MemoryGet { .. } | QuickCall::MemorySet { .. })
     }

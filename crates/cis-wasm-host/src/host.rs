@@ -165,11 +165,13 @@ impl CallContext {
     }
 
     /// The skill, and the event's ledger to be changed.
+    #[inline]
     pub(crate) fn scope_and_ledger(&mut self) -> (&SkillScope, &mut Ledger) {
         (&self.scope, &mut self.ledger)
     }
 
     /// The guest is answered.
+    #[inline]
     pub(crate) fn replied(&mut self, call: &'static str, reply: HostReply) -> Result<HostReply, HostError> {
         self.ledger.take(call, Resource::BytesOut, reply.bytes())?;
         Ok(reply)
@@ -289,6 +291,7 @@ impl Host {
     }
 
     /// Memory, if it never waits. A store of events takes its place, and does.
+    #[inline]
     pub(crate) fn immediate_memory(&self) -> Option<&dyn ImmediateMemory> {
         if self.inner.events.is_some() { None } else { self.inner.memory.as_ref()?.immediate() }
     }
@@ -617,6 +620,7 @@ pub(crate) fn config_get(context: &CallContext, key: &str) -> Answered {
 }
 
 /// Where a value is to be stored, and how many bytes that takes: taken from the ledger.
+#[inline]
 pub(crate) fn place_to_set<'a>(
     scope: &'a SkillScope,
     ledger: &mut Ledger,
@@ -633,6 +637,7 @@ pub(crate) fn place_to_set<'a>(
 }
 
 /// Where a key is to be deleted: taken from the ledger.
+#[inline]
 pub(crate) fn place_to_delete<'a>(
     scope: &'a SkillScope,
     ledger: &mut Ledger,
@@ -644,6 +649,7 @@ pub(crate) fn place_to_delete<'a>(
 }
 
 /// Refuses what is longer than a ceiling.
+#[inline]
 pub(crate) fn within<T: AsRef<[u8]>>(value: T, ceiling: usize, what: &str) -> Result<T, Refusal> {
     let len = value.as_ref().len();
     if len > ceiling && !unwired(Limit::CallCeilings) {

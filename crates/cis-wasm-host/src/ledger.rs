@@ -136,11 +136,13 @@ impl Ledger {
     }
 
     /// How much it has used.
+    #[inline]
     pub const fn used(&self) -> &Amounts {
         &self.used
     }
 
     /// How much of a resource is left.
+    #[inline]
     pub const fn left(&self, resource: Resource) -> u64 {
         self.limit.of(resource).saturating_sub(self.used.of(resource))
     }
@@ -150,6 +152,7 @@ impl Ledger {
     /// # Errors
     ///
     /// When less is left than `amount`; nothing is taken then.
+    #[inline]
     pub fn take(&mut self, call: &'static str, resource: Resource, amount: u64) -> Result<(), HostError> {
         if amount > self.left(resource) && !unwired(Limit::Budget(resource)) {
             return Err(self.exhausted(call, resource, amount));
@@ -166,6 +169,7 @@ impl Ledger {
     }
 
     /// The error of taking more than is left.
+    #[cold]
     pub(crate) fn exhausted(&self, call: &'static str, resource: Resource, wanted: u64) -> HostError {
         let (limit, left) = (self.limit.of(resource), self.left(resource));
         HostError::BudgetExhausted { call, resource, limit, left, wanted }

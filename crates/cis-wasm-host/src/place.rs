@@ -14,12 +14,22 @@ use crate::{Access, Namespace, SkillName, SkillScope};
 pub(crate) struct Place<'a> {
     pub namespace: Cow<'a, Namespace>,
     pub key: &'a str,
-    shared: Option<SkillName>,
 }
 
 impl<'a> Place<'a> {
     /// Of a key, as the skill wrote it.
+    #[inline]
     pub(crate) fn of_key(scope: &'a SkillScope, key: &'a str, access: Access) -> Result<Self, Refusal> {
+        // Nearly all keys are the skill's own, and nothing is wrong with them. The long way says what is with others.
+        let fine = scope.grants.memory >= access && (1..=ceilings::KEY).contains(&key.len());
+        if fine && !key.starts_with(SHARED_KEY_MARK) {
+            return Ok(Place { namespace: Cow::Borrowed(scope.name.namespace()), key });
+        }
+        Place::of_unusual_key(scope, key, access)
+    }
+
+    #[cold]
+    fn of_unusual_key(scope: &'a SkillScope, key: &'a str, access: Access) -> Result<Self, Refusal> {
         let place = Place::new(scope, key, access)?;
         if place.key.is_empty() {
             return Err(Refusal::new(Status::InvalidArgument, "the key is empty"));
@@ -36,7 +46,7 @@ impl<'a> Place<'a> {
         let (place, granted) = match key.strip_prefix(SHARED_KEY_MARK) {
             None => {
                 let namespace = Cow::Borrowed(scope.name.namespace());
-                (Place { namespace, key, shared: None }, scope.grants.memory)
+                (Place { namespace, key }, scope.grants.memory)
             }
             Some(shared) => {
                 let Some((name, key)) = shared.split_once('/') else {
@@ -46,7 +56,7 @@ impl<'a> Place<'a> {
                 let name: SkillName =
                     name.parse().map_err(|error| Refusal::new(Status::InvalidArgument, format!("{error}")))?;
                 let granted = scope.grants.shared_memory.get(&name).copied().unwrap_or(Access::None);
-                (Place { namespace: Cow::Owned(Namespace::shared(&name)), key, shared: Some(name) }, granted)
+                (Place { namespace: Cow::Owned(Namespace::shared(&name)), key }, granted)
             }
         };
         if granted < access && !unwired(Limit::Grants) {
@@ -62,7 +72,7 @@ impl<'a> Place<'a> {
 
     /// A key of this namespace, the way the skill writes it.
     pub(crate) fn written(&self, key: String) -> String {
-        match &self.shared {
+        match self.namespace.shared_name() {
             None => key,
             Some(name) => format!("{SHARED_KEY_MARK}{name}/{key}"),
         }

@@ -24,6 +24,7 @@ impl Host {
     /// # Errors
     ///
     /// As [`Host::call`].
+    #[inline]
     pub fn call_now(&self, context: &mut CallContext, call: &QuickCall<'_>) -> Option<Result<HostReply, HostError>> {
         if !context.journal.is_plain() {
             return None;
@@ -32,6 +33,7 @@ impl Host {
         Some(self.quick(context, call, memory))
     }
 
+    #[inline]
     fn quick(
         &self,
         context: &mut CallContext,
@@ -61,6 +63,7 @@ impl Host {
         context.end(name, answer)
     }
 
+    #[inline]
     fn answer_now(
         &self,
         context: &mut CallContext,
@@ -99,6 +102,7 @@ impl Host {
 }
 
 /// Has a backend answer, so that its panic is an error of the backend and not the end of a worker.
+#[inline]
 fn guarded<T>(answer: impl FnOnce() -> Result<T, BackendError>) -> Result<T, Ended> {
     if unwired(Limit::Panics) {
         return Ok(answer()?);

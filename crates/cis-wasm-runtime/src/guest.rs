@@ -92,6 +92,7 @@ const GLANCE: u64 = 8;
 
 impl Running {
     /// Makes a host call that may be answered on the spot.
+    #[inline]
     pub(crate) fn ask_quickly(&mut self, call: &QuickCall<'_>) -> Result<HostReply, Error> {
         // Such a call takes next to nothing, and looking at the clock is a good part of that.
         if self.context.ledger.used().of(Resource::HostCalls).is_multiple_of(GLANCE) {
@@ -106,6 +107,7 @@ impl Running {
     }
 
     /// Puts the run down if it has a thread that is not ours, and has taken long.
+    #[inline]
     fn is_brief(&mut self) -> Result<(), Error> {
         match self.patience {
             Patience::Inline { since } if since.elapsed() > INLINE => Err(self.put_down(PutDown::Long)),
@@ -215,21 +217,25 @@ impl Running {
 }
 
 impl Guest {
+    #[inline]
     pub(crate) fn parts(&self) -> Result<&Parts, Error> {
         self.parts.as_ref().ok_or_else(|| internal("guest code ran before its instance was complete"))
     }
 
+    #[inline]
     pub(crate) fn parts_mut(&mut self) -> Result<&mut Parts, Error> {
         self.parts.as_mut().ok_or_else(|| internal("guest code ran before its instance was complete"))
     }
 
     /// Its parts, and the run that it is in.
+    #[inline]
     pub(crate) fn at_work(&mut self) -> Result<(&mut Parts, &mut Running), Error> {
         let parts = self.parts.as_mut().ok_or_else(|| internal("guest code ran before its instance was complete"))?;
         let running = self.running.as_mut().ok_or_else(|| internal("guest code ran outside of any event"))?;
         Ok((parts, running))
     }
 
+    #[inline]
     pub(crate) fn running(&mut self) -> Result<&mut Running, Error> {
         self.running.as_mut().ok_or_else(|| internal("guest code ran outside of any event"))
     }

@@ -206,6 +206,7 @@ impl<'a> Arguments<'a> {
 }
 
 /// Makes a call that may be answered on the spot, with its arguments where they lie.
+#[inline]
 fn quickly(
     guest: &mut Guest,
     name: &'static str,
@@ -233,6 +234,7 @@ fn slowly(
 }
 
 /// A guest makes a call.
+#[inline]
 fn calling<'g>(guest: &'g mut Guest, name: &'static str) -> Result<(Arguments<'g>, &'g mut Running), Error> {
     let (parts, running) = guest.at_work()?;
     if running.allocating && !unwired(Limit::Reentry) {

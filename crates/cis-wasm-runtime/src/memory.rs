@@ -39,6 +39,7 @@ pub(crate) fn bad_pointer(what: impl Into<String>, out: OutOfBounds) -> Error {
 
 /// The bytes of a region, when it lies within a memory of this size. A test can have it cut instead of refused, so that it
 /// lies within memory in any case.
+#[inline]
 pub(crate) fn within(region: Region, memory: u64) -> Option<Range<usize>> {
     if !unwired(Limit::Pointers) {
         return region.within(memory);
@@ -73,11 +74,13 @@ impl GuestMemory {
     }
 
     /// The size in bytes.
+    #[inline]
     pub(crate) fn len(&self) -> u64 {
         self.definition().current_length as u64
     }
 
     /// A region's bytes.
+    #[inline]
     pub(crate) fn read(&self, region: Region) -> Result<&[u8], OutOfBounds> {
         let VMMemoryDefinition { base, current_length } = self.definition();
         let memory = current_length as u64;
@@ -88,6 +91,7 @@ impl GuestMemory {
     }
 
     /// Copies bytes in. `what` gave the pointer.
+    #[inline]
     pub(crate) fn write(&mut self, what: &str, ptr: u32, bytes: &[u8]) -> Result<(), Error> {
         let VMMemoryDefinition { base, current_length } = self.definition();
         let memory = current_length as u64;
@@ -113,6 +117,7 @@ impl GuestMemory {
         Some(u64::from(old.0) * WASM_PAGE_SIZE as u64)
     }
 
+    #[inline]
     fn definition(&self) -> VMMemoryDefinition {
         // SAFETY: see the invariants.
         unsafe { self.definition.read() }

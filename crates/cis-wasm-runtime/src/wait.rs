@@ -64,6 +64,7 @@ pub(crate) fn block_on<F: Future>(
 
 /// Has a call answered that does not wait. So there is only to see to it that its answer does not come too late, as in
 /// [`block_on`].
+#[inline]
 pub(crate) fn on_the_spot<T>(
     answer: impl FnOnce() -> T,
     clock: &Clock,
@@ -77,12 +78,14 @@ pub(crate) fn on_the_spot<T>(
 }
 
 /// How much time there is for a call. Nobody has to look at the clock for a run that the watch would have stopped.
+#[inline]
 fn left_before(clock: &Clock, watched: bool) -> Result<Option<Duration>, Error> {
     if watched && !interrupt::is_stopped() { Ok(None) } else { clock.check().map(Some) }
 }
 
 /// Whether an answer comes in time. A backend that blocks the thread is not interrupted, but its answer comes too late all the
 /// same.
+#[inline]
 fn in_time(clock: &Clock, left: Option<Duration>, held: bool, during: &'static str) -> Result<(), Error> {
     let stopped = left.is_some() || held || interrupt::is_stopped();
     if stopped && !unwired(Limit::Wait) {

@@ -8,6 +8,9 @@ use bytes::Bytes;
 use crate::unwired::{Limit, unwired};
 use crate::{BackendError, BackendErrorKind, SkillName};
 
+/// What the text of a shared namespace begins with.
+const SHARED: &str = "shared/";
+
 /// A space of keys. A skill has its own; others it reaches only where its manifest names them.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Namespace(Arc<str>);
@@ -25,7 +28,12 @@ impl Namespace {
 
     /// A shared one. Its name follows the rules of a skill's.
     pub fn shared(name: &SkillName) -> Self {
-        Namespace::named(format!("shared/{name}"))
+        Namespace::named(format!("{SHARED}{name}"))
+    }
+
+    /// The name of a shared one.
+    pub(crate) fn shared_name(&self) -> Option<&str> {
+        self.0.strip_prefix(SHARED)
     }
 
     /// A text that is different for every namespace: `skill/NAME` or `shared/NAME`.

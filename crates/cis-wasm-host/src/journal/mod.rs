@@ -131,11 +131,13 @@ impl Journal {
     }
 
     /// Whether this is [`Journal::OFF`].
+    #[inline]
     pub const fn is_off(&self) -> bool {
         matches!(self.kept, Kept::Nothing)
     }
 
     /// Whether calls are live, and nothing is kept of them but entries.
+    #[inline]
     pub(crate) fn is_plain(&self) -> bool {
         let live = match &self.kept {
             Kept::Nothing => true,
@@ -184,6 +186,7 @@ impl Journal {
     }
 
     /// When calls were made, if that is kept.
+    #[inline]
     pub fn trace(&self) -> Option<&Trace> {
         self.trace.as_deref()
     }

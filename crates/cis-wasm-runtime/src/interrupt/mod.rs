@@ -121,6 +121,7 @@ pub(crate) fn are_possible() -> bool {
 }
 
 /// Whether the innermost run on this thread was stopped.
+#[inline]
 pub(crate) fn is_stopped() -> bool {
     entries().next().is_some_and(Entry::stopped)
 }
