@@ -13,10 +13,6 @@ use crate::interrupt::{Slot, nudge, watch_time};
 /// How much fuel a guest that has to ask for it gets at a time: some tens of microseconds of work.
 pub(crate) const SLICE: u64 = 100_000;
 
-/// How much fuel a run has on a thread that is not ours to keep. A unit is work of 0.02 to 0.4 ns: code that calls and
-/// branches much pays for more than it runs. So that is 160 microseconds at the most, as far as processors go.
-pub(crate) const INLINE_SLICE: u64 = 400_000;
-
 /// Fuel given and used in one run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Fuel {

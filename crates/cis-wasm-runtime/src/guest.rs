@@ -71,8 +71,8 @@ pub(crate) enum Patience {
     Holds,
     /// The thread waits for so long, if nobody else wants it, and then the run is put down.
     Parks(Duration),
-    /// The run is put down at once, and also when it has taken long: its thread is not ours to keep.
-    Inline { since: Instant },
+    /// The run is put down at once, and also when it has taken long or used so much fuel: its thread is not ours to keep.
+    Inline { since: Instant, fuel: u64 },
 }
 
 /// Why a run was put down.
@@ -85,7 +85,7 @@ pub(crate) enum PutDown {
 
 /// How long a run may have a thread that is not ours and make host calls. Longer than the work that its fuel is good for, because
 /// a thread that has to wait for a processor takes no longer for it.
-const INLINE: Duration = Duration::from_micros(150);
+const INLINE: Duration = Duration::from_micros(100);
 
 /// Every so many host calls a run looks whether it has taken that long.
 const GLANCE: u64 = 8;
@@ -110,7 +110,7 @@ impl Running {
     #[inline]
     fn is_brief(&mut self) -> Result<(), Error> {
         match self.patience {
-            Patience::Inline { since } if since.elapsed() > INLINE => Err(self.put_down(PutDown::Long)),
+            Patience::Inline { since, .. } if since.elapsed() > INLINE => Err(self.put_down(PutDown::Long)),
             _ => Ok(()),
         }
     }
@@ -157,6 +157,19 @@ impl Running {
             (Ok(()), Patience::Inline { .. }) => Some(self.put_down(PutDown::Long)),
             (Ok(()), _) => None,
         }
+    }
+
+    /// Until when the run may have its thread, if that is not ours.
+    pub(crate) fn until(&self) -> Option<Instant> {
+        match self.patience {
+            Patience::Inline { since, .. } => Some(since + INLINE),
+            Patience::Holds | Patience::Parks(_) => None,
+        }
+    }
+
+    /// Puts the run down for what it has taken.
+    pub(crate) fn takes_long(&mut self) -> Error {
+        self.put_down(PutDown::Long)
     }
 
     /// Puts the run down. The error ends it, and nobody gets to see it.

@@ -100,10 +100,15 @@ impl Handling {
         if interrupt::is_running() || !self.skill.is_brief() {
             return self.send(task);
         }
-        let patience = Patience::Inline { since: Instant::now() };
+        let trial = self.skill.learnt.begin();
+        let patience = Patience::Inline { since: trial.since, fuel: trial.fuel };
         let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
         let attempt = self.skill.runtime.workers().scoped(attempt);
-        self.skill.took(matches!(attempt, Attempt::PutDown { waits: None, .. }));
+        let (used, long) = match &attempt {
+            Attempt::Done(outcome) => (outcome.receipt.fuel, false),
+            Attempt::PutDown { waits, fuel, .. } => (*fuel, waits.is_none()),
+        };
+        self.skill.learnt.end(&trial, used, long);
         self.after(attempt)
     }
 

@@ -335,14 +335,19 @@ impl Live {
         faults::let_through();
         // The counter starts where the run's fuel does.
         let slice = running.fuel.next_slice(0);
-        let (clock, watched) = (running.clock.clone(), running.watched);
+        let (clock, watched, until) = (running.clock.clone(), running.watched, running.until());
         let turn = running.worker.as_ref().filter(|_| watched).map(|worker| (worker.workers.clone(), worker.skill));
         self.guest.get_mut().running = Some(running);
         // SAFETY: the counter is there as long as the store, whose exclusive borrow is held until the entry is gone.
-        let entry = unsafe { Entry::new(&clock, watched, self.code.clone(), self.counter.at()) };
+        let entry = unsafe { Entry::new(&clock, watched, until, self.code.clone(), self.counter.at()) };
         let counter = self.counter;
+        // Where every page has to be made for every event, nobody is told when a run writes to one.
+        let unseen = until.is_some() && self.space.as_ref().is_some_and(|space| space.is_open());
         let result = slice.and_then(|slice| {
             counter.set(slice);
+            if unseen {
+                return Err(internal("a run on a thread that is not ours would write to pages unseen"));
+            }
             interrupt::during(&entry, turn, || body(&self.exports, &mut self.guest))
         });
         let left = entry.fuel_left(counter.get());
@@ -353,6 +358,9 @@ impl Live {
         };
         let fuel = running.fuel.used(left);
         let result = result.map_err(|error| {
+            if unseen || entry.given_up() {
+                return running.takes_long();
+            }
             let stopped = is_limit(&error).then(|| match entry.stopped() {
                 true => clock.check().err(),
                 false => running.out_of_fuel(left),

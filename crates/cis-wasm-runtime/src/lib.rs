@@ -54,6 +54,7 @@ mod inspect;
 mod instance;
 mod interrupt;
 mod lasting;
+mod learnt;
 mod limits;
 mod making;
 mod memory;

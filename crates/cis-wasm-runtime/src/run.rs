@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -14,11 +14,12 @@ use cis_wasm_host::{Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
 use futures_channel::oneshot;
 
 use crate::cache::CacheOutcome;
-use crate::clock::{Cancel, Clock, Deadline, Fuel, INLINE_SLICE, SLICE};
+use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{Kit, OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
 use crate::instance::{Live, Origin, Ran, is_known};
+use crate::learnt::Learnt;
 use crate::limits::{Limits, Receipt};
 use crate::nesting::Depth;
 use crate::pending::Pending;
@@ -121,16 +122,8 @@ pub(crate) struct Skill {
     state: StateOf,
     init_log: Vec<LogLine>,
     park_after: Duration,
-    /// How often its events have taken too long for a thread that is not ours, of late: see [`Skill::is_brief`].
-    long_events: AtomicU8,
-    /// How many events were sent to the workers for that, give or take.
-    sent: AtomicU8,
+    pub(crate) learnt: Learnt,
 }
-
-/// So many long events more than short ones, of late, and the next goes to the workers at once.
-const LONG_EVENTS: u8 = 4;
-/// Of those, one in so many does not.
-const ONE_IN: u8 = 64;
 
 enum StateOf {
     Fresh(Fresh),
@@ -282,16 +275,7 @@ impl WasmInstance {
                 StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
             }
         };
-        let skill = Skill {
-            id: SkillId::next(),
-            program,
-            runtime,
-            state,
-            init_log,
-            park_after,
-            long_events: AtomicU8::new(0),
-            sent: AtomicU8::new(1),
-        };
+        let skill = Skill { id: SkillId::next(), program, runtime, state, init_log, park_after, learnt: Learnt::new() };
         let skill = Arc::new(skill);
         Ok(WasmInstance { shares: Arc::new(Shares::new(&skill)), skill })
     }
@@ -429,12 +413,11 @@ impl Program {
         let Start { clock, on, patience, journal } = start;
         let Kit { host, mut context } = kit;
         context.journal = journal;
-        let inline = matches!(patience, Patience::Inline { .. });
         let watched = runtime.signals();
-        let slice = match (inline, watched) {
-            (true, _) => INLINE_SLICE,
-            (false, true) => u64::MAX,
-            (false, false) => SLICE,
+        let slice = match (&patience, watched) {
+            (Patience::Inline { fuel, .. }, _) => *fuel,
+            (_, true) => u64::MAX,
+            (_, false) => SLICE,
         };
         Running {
             host,
@@ -651,20 +634,9 @@ impl Skill {
     }
 
     /// Whether the next event may begin on a thread that is not ours: if the skill is a fresh one whose events do not
-    /// usually take long. One in so many begins there all the same, to see whether that is still so.
+    /// usually take long.
     pub(crate) fn is_brief(&self) -> bool {
-        let long = self.long_events.load(Ordering::Relaxed);
-        let tries = || self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_IN);
-        matches!(self.state, StateOf::Fresh(_)) && (long < LONG_EVENTS || tries())
-    }
-
-    /// An attempt that began on a thread that is not ours has shown how long the skill's events take.
-    pub(crate) fn took(&self, long: bool) {
-        let before = self.long_events.load(Ordering::Relaxed);
-        let after = if long { before.saturating_add(1).min(2 * LONG_EVENTS) } else { before.saturating_sub(1) };
-        if after != before {
-            self.long_events.store(after, Ordering::Relaxed);
-        }
+        matches!(self.state, StateOf::Fresh(_)) && self.learnt.are_brief()
     }
 
     /// Sends an event to the workers.
@@ -725,9 +697,9 @@ impl Skill {
         };
         let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
         if let Attempt::Done(outcome) = &attempt
-            && outcome.receipt.fuel < INLINE_SLICE
+            && outcome.receipt.fuel < self.learnt.fuel()
         {
-            self.took(false);
+            self.learnt.took(false);
         }
         // Nobody may be waiting any more.
         let _ = reply.send(attempt);

@@ -27,7 +27,10 @@ use std::cell::Cell;
 use std::ops::Range;
 use std::ptr::{self, NonNull};
 use std::sync::Arc;
+use std::time::Instant;
 
+#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+pub(crate) use signal::gives_up;
 pub(crate) use watch::{Alarm, Slot, Watch, at as watch_time, nudge, with_slot};
 
 use crate::clock::{Cancel, Clock};
@@ -45,6 +48,10 @@ pub(crate) struct Entry {
     code: Range<usize>,
     /// The guest's counter.
     counter: NonNull<i64>,
+    /// When it has had a thread that is not ours for long enough, on the same clock.
+    until: u64,
+    /// Whether it was ended for that.
+    given_up: Cell<bool>,
     /// Whether the run was stopped.
     stopped: Cell<bool>,
     /// What the counter held when it was emptied.
@@ -62,16 +69,26 @@ thread_local! {
 
 impl Entry {
     /// One that is stopped from outside if it is `watched`. If not, it is on the list all the same, so that others know of it.
+    /// A run that has a thread only `until` then is given up from there on where it writes to another page: that takes time
+    /// that no fuel is paid for.
     ///
     /// # Safety
     ///
     /// `counter` has to be readable and writable until the entry is dropped, and nobody else's meanwhile but this thread's.
-    pub(crate) unsafe fn new(clock: &Clock, watched: bool, code: Range<usize>, counter: NonNull<i64>) -> Self {
+    pub(crate) unsafe fn new(
+        clock: &Clock,
+        watched: bool,
+        until: Option<Instant>,
+        code: Range<usize>,
+        counter: NonNull<i64>,
+    ) -> Self {
         Entry {
             due: if watched { clock.deadline.due() } else { u64::MAX },
             cancel: if watched { clock.cancel.clone() } else { Cancel::default() },
             code,
             counter,
+            until: until.map_or(u64::MAX, watch::at),
+            given_up: Cell::new(false),
             stopped: Cell::new(false),
             taken: Cell::new(None),
             outer: Cell::new(ptr::null()),
@@ -82,6 +99,11 @@ impl Entry {
     /// Whether the run was stopped from outside.
     pub(crate) fn stopped(&self) -> bool {
         self.stopped.get() || self.taken.get().is_some()
+    }
+
+    /// Whether the run was ended because it had its thread for long enough.
+    pub(crate) fn given_up(&self) -> bool {
+        self.given_up.get()
     }
 
     /// What the counter would be had nobody emptied it.

@@ -88,6 +88,21 @@ pub(super) fn handle() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the run on this thread has had it for long enough and is to end where guest code was interrupted, by a trap.
+/// For the engine's handler of faults.
+///
+/// # Safety
+///
+/// The context is what the kernel passed to the handler.
+pub(crate) unsafe fn gives_up(context: *const c_void) -> bool {
+    let Some(entry) = entries().next().filter(|entry| entry.until != u64::MAX) else { return false };
+    // SAFETY: the caller's promise; it is only looked at.
+    let interrupted = unsafe { &*context.cast::<ucontext_t>() };
+    let gives_up = entry.code.contains(&counter_of(interrupted)) && watch::now() >= entry.until;
+    entry.given_up.set(gives_up);
+    gives_up
+}
+
 unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {
     let mut ours = false;
     // SAFETY: the kernel passes the interrupted thread's context, which is this thread's alone until the handler returns.

@@ -24,6 +24,7 @@ use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages as WasmPages};
 use super::image::Image;
 use super::pages::Pages;
 use super::system::{self, Access};
+use crate::interrupt;
 
 /// The most pages that are noted one by one. An event that writes to more opens all of its memory: what it wrote is dropped
 /// after it and not copied.
@@ -146,14 +147,16 @@ impl Space {
     pub(crate) fn watch(self: &Arc<Self>) -> Box<TrapHandlerFn<'static>> {
         self.complete.store(true, Ordering::Relaxed);
         let space = self.clone();
-        Box::new(move |signal, info, _| {
+        Box::new(move |signal, info, context| {
             if signal != libc::SIGSEGV {
                 return false;
             }
             // SAFETY: the system's own record of the signal, which has an address when it says that there was an access
             // that is not allowed.
             let denied = unsafe { ((*info).si_code == ACCESS_DENIED).then(|| (*info).si_addr()) };
-            denied.is_some_and(|address| space.fault(address as usize))
+            let writable = denied.is_some_and(|address| space.fault(address as usize));
+            // SAFETY: it is the context that the system called the handler with.
+            writable && !unsafe { interrupt::gives_up(context) }
         })
     }
 
@@ -167,6 +170,11 @@ impl Space {
     pub(crate) fn resident_bytes(&self) -> usize {
         let copied = self.image.get().map_or(0, |image| image.copied_bytes());
         self.noted.load(Ordering::Relaxed) * self.page_size + copied
+    }
+
+    /// Whether all of memory may be written to without anybody noticing.
+    pub(crate) fn is_open(&self) -> bool {
+        self.open.load(Ordering::Relaxed)
     }
 
     /// Makes sure that these bytes can be written to, and that they are set back. They lie below the length. Fails when the

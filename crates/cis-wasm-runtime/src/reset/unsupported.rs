@@ -41,6 +41,10 @@ impl Space {
         match *self {}
     }
 
+    pub(crate) fn is_open(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn note(&self, _: Range<usize>) -> bool {
         match *self {}
     }

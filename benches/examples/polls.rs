@@ -1,0 +1,164 @@
+//! How long an event that computes for long keeps the thread that polls its future: by the clock on the wall and by the
+//! processor time of that thread, for a skill's first events and for those after, when the runtime has learnt that they are
+//! long. On a busy machine the clock on the wall counts others' turns too.
+//!
+//! ```text
+//! cargo run --release --all-features --example polls -- [EVENTS] [MILLISECONDS]
+//! ```
+//!
+//! Invariant: the one unsafe call writes to a local of the right type.
+
+use std::future::Future;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use cis_wasm_host::{Host, SkillScope};
+use cis_wasm_runtime::{Compiler, LoadSpec, WasmInstance, WasmRuntime};
+
+/// So many events of a skill at the most begin on the thread that polls them before the runtime has learnt.
+const FIRST: usize = 4;
+/// How often a skill is loaded anew for its first events.
+const LOADS: usize = 25;
+
+/// What is computed, so many times as the event's data says.
+const LOADS_OF_WORK: [(&str, &str); 6] = [
+    ("adds", "(local.set $sum (i64.add (i64.xor (local.get $sum) (i64.extend_i32_u (local.get $n))) (i64.const 3)))"),
+    ("divides", "(local.set $sum (i64.div_u (i64.const -1) (i64.or (local.get $sum) (i64.const 1))))"),
+    (
+        "takes roots",
+        "(local.set $sum (i64.trunc_sat_f64_u (f64.sqrt (f64.div (f64.const 1e300)
+            (f64.add (f64.const 2) (f64.convert_i64_u (local.get $sum)))))))",
+    ),
+    (
+        "reads at random",
+        "(local.set $sum (i64.load (i32.and (i32.const 0x1fffff8) (i32.add
+            (i32.mul (local.get $n) (i32.const -1640531527)) (i32.wrap_i64 (local.get $sum))))))",
+    ),
+    (
+        "writes to new pages",
+        "(i64.store (i32.and (i32.const 0x1fff000) (i32.mul (local.get $n) (i32.const 4096))) (local.get $sum))",
+    ),
+    ("fills memory", "(memory.fill (i32.const 65536) (local.get $n) (i32.const 100000))"),
+];
+
+fn guest(work: &str) -> Vec<u8> {
+    let text = format!(
+        r#"(module (memory (export "memory") 513)
+            (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64) (local $n i32) (local $sum i64)
+              (local.set $n (i32.load (local.get 2)))
+              (loop $again {work}
+                (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+              (i64.store (i32.const 8) (local.get $sum)) (i64.const 0x800000008)))"#
+    );
+    wat::parse_str(text).expect("the module is written above")
+}
+
+fn load(runtime: &WasmRuntime, wasm: &[u8]) -> WasmInstance {
+    let mut spec = LoadSpec::new(SkillScope::new("polls".parse().expect("a fixed name")), Host::builder().build());
+    spec.limits.fuel = u64::MAX;
+    spec.limits.deadline = Duration::from_secs(60);
+    runtime.load(wasm, spec).expect("the module is written above")
+}
+
+/// What this thread has had of a processor.
+fn processor_time() -> Duration {
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
+    // SAFETY: the kernel writes one `timespec`, which `time` has room for.
+    let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
+    assert_eq!(result, 0, "every thread has this clock");
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
+
+/// Wakes the thread that waits.
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// The longest poll of each event, on the wall and on the processor.
+#[derive(Default)]
+struct Longest {
+    wall: Vec<Duration>,
+    processor: Vec<Duration>,
+}
+
+impl Longest {
+    /// Sends an event and waits for its end.
+    fn send(&mut self, skill: &WasmInstance, times: u32) {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut event = pin!(skill.handle("compute", Bytes::copy_from_slice(&times.to_le_bytes())));
+        let (mut wall, mut processor) = (Duration::ZERO, Duration::ZERO);
+        loop {
+            let (began, began_processor) = (Instant::now(), processor_time());
+            let polled = event.as_mut().poll(&mut Context::from_waker(&waker));
+            processor = processor.max(processor_time() - began_processor);
+            wall = wall.max(began.elapsed());
+            match polled {
+                Poll::Ready(outcome) => {
+                    outcome.result.unwrap_or_else(|error| panic!("{error}"));
+                    break;
+                }
+                Poll::Pending => thread::park(),
+            }
+        }
+        self.wall.push(wall);
+        self.processor.push(processor);
+    }
+}
+
+/// Median, 99th part of a hundred, and the most, in microseconds.
+fn row(times: &mut [Duration]) -> String {
+    times.sort();
+    let at = |part: f64| times[((times.len() - 1) as f64 * part).round() as usize].as_secs_f64() * 1e6;
+    format!("{:.0} / {:.0} / {:.0}", at(0.5), at(0.99), at(1.0))
+}
+
+fn main() {
+    let mut args = std::env::args().skip(1).map(|arg| arg.parse().expect("a number"));
+    let events: usize = args.next().unwrap_or(100);
+    let millis = args.next().unwrap_or(100);
+    println!("median / 99 % / longest of {events} events of {millis} ms, in us");
+    println!("| compiler | what it does | first: processor | first: wall | later: processor | later: wall |");
+    println!("|---|---|---|---|---|---|");
+    for compiler in Compiler::ALL {
+        let runtime = WasmRuntime::builder().compiler(*compiler).build().expect("a runtime needs nothing");
+        for (name, work) in LOADS_OF_WORK {
+            let wasm = guest(work);
+            let skill = load(&runtime, &wasm);
+            // So often does it what an event of the length that was asked for does.
+            let mut times: u32 = 1_000;
+            let times = loop {
+                let begin = processor_time();
+                skill.run("compute", &times.to_le_bytes()).result.unwrap_or_else(|error| panic!("{name}: {error}"));
+                let took = processor_time() - begin;
+                if took > Duration::from_millis(5) {
+                    break (f64::from(times) * millis as f64 / 1e3 / took.as_secs_f64()) as u32;
+                }
+                times *= 2;
+            };
+            let (mut first, mut later) = (Longest::default(), Longest::default());
+            for _ in 0..LOADS.min(events.div_ceil(FIRST)) {
+                let skill = load(&runtime, &wasm);
+                (0..FIRST).for_each(|_| first.send(&skill, times));
+            }
+            let skill = load(&runtime, &wasm);
+            (0..FIRST).for_each(|_| Longest::default().send(&skill, times));
+            (0..events).for_each(|_| later.send(&skill, times));
+            println!(
+                "| {} | {name} | {} | {} | {} | {} |",
+                compiler.name(),
+                row(&mut first.processor),
+                row(&mut first.wall),
+                row(&mut later.processor),
+                row(&mut later.wall)
+            );
+        }
+    }
+}
