@@ -22,6 +22,7 @@ use wasmer::sys::vm::{LinearMemory, Trap, TrapHandlerFn, VMMemory, VMMemoryDefin
 use wasmer::{MemoryError, MemoryStyle, MemoryType, Pages as WasmPages};
 
 use super::image::Image;
+use super::lessons::Lessons;
 use super::pages::Pages;
 use super::system::{self, Access};
 use crate::interrupt;
@@ -35,10 +36,6 @@ const MOST_STRETCHES: isize = 512;
 const MOST_GROWN_STRETCHES: usize = 8;
 /// A data segment with as many bytes has its pages made at once, and not by a fault for each.
 const POPULATED_FROM: usize = 64 << 10;
-/// After so many events it is learnt anew which pages are written to.
-const LESSON: usize = 2_048;
-/// The same for a memory that was opened, where every event costs more.
-const OPEN_LESSON: usize = 256;
 
 /// Stretches of all spaces of the process.
 static STRETCHES: AtomicIsize = AtomicIsize::new(0);
@@ -76,8 +73,8 @@ pub(crate) struct Space {
     open: AtomicBool,
     /// Whether all that was grown may have been.
     grown_open: AtomicBool,
-    /// Events since it was last learnt which pages are written to.
-    events: AtomicUsize,
+    /// When it is learnt anew which pages are written to.
+    lessons: Lessons,
 }
 
 // SAFETY: see the invariants: whatever it points to belongs to it or to the store it belongs to, and one thread at a time
@@ -120,7 +117,7 @@ impl Space {
             stretches: AtomicIsize::new(0),
             open: AtomicBool::new(false),
             grown_open: AtomicBool::new(false),
-            events: AtomicUsize::new(0),
+            lessons: Lessons::new(),
         };
         // SAFETY: the reservation is new and as long as any memory can be; the caller promises the definition.
         unsafe {
@@ -219,9 +216,9 @@ impl Space {
     pub(crate) fn reset(&self) -> io::Result<()> {
         let image = self.image.get().ok_or(io::ErrorKind::NotFound)?;
         self.give_up_growth(image.len())?;
-        let events = self.events.fetch_add(1, Ordering::Relaxed);
         let open = self.open.load(Ordering::Relaxed);
-        let anew = events >= if open || self.grown_open.load(Ordering::Relaxed) { OPEN_LESSON } else { LESSON };
+        let opened = open || self.grown_open.load(Ordering::Relaxed);
+        let anew = self.lessons.after_event(opened);
         if open || anew {
             // What was once grown is zeros, and may be there still.
             let len = if anew { self.pages() * self.page_size } else { image.len() };
@@ -232,10 +229,10 @@ impl Space {
             unsafe { image.lay(self.base, access)? };
         }
         if anew {
+            self.lessons.begin(self.noted.load(Ordering::Relaxed), opened);
             self.forget(0..self.pages());
             self.open.store(false, Ordering::Relaxed);
             self.grown_open.store(false, Ordering::Relaxed);
-            self.events.store(0, Ordering::Relaxed);
         } else if !open {
             for page in self.written.stretches(0..image.len() / self.page_size).flatten() {
                 // SAFETY: a noted page can be written to, and is not the image's own.
@@ -306,6 +303,7 @@ impl Space {
         self.stretches.store(own, Ordering::Relaxed);
         // Noted even when it fails: then all is opened, which ends the notes.
         self.noted.store(noted, Ordering::Relaxed);
+        self.lessons.noted();
         self.written.insert(pages.clone());
         // SAFETY: the pages are this memory's, below its length; more can be done with them than before.
         let writable = unsafe {
@@ -322,7 +320,7 @@ impl Space {
         if opened {
             self.open.store(true, Ordering::Relaxed);
             self.forget(0..self.pages());
-            self.events.store(0, Ordering::Relaxed);
+            self.lessons.opened();
         }
         opened
     }
