@@ -130,7 +130,7 @@ pub enum QuickCall<'a> {
         /// As in [`HostCall::MemoryDelete`].
         key: &'a str,
         /// The value.
-        value: &'a Bytes,
+        value: &'a [u8],
     },
     /// `host_set_error`
     SetError {
@@ -178,7 +178,9 @@ impl From<&QuickCall<'_>> for HostCall {
             QuickCall::Log { level, message } => HostCall::Log { level, message: message.to_owned() },
             QuickCall::MemoryDelete { key } => HostCall::MemoryDelete { key: key.to_owned() },
             QuickCall::MemoryGet { key } => HostCall::MemoryGet { key: key.to_owned() },
-            QuickCall::MemorySet { key, value } => HostCall::MemorySet { key: key.to_owned(), value: value.clone() },
+            QuickCall::MemorySet { key, value } => {
+                HostCall::MemorySet { key: key.to_owned(), value: Bytes::copy_from_slice(value) }
+            }
             QuickCall::SetError { message } => HostCall::SetError { message: message.to_owned() },
         }
     }

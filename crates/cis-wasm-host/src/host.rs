@@ -625,7 +625,7 @@ pub(crate) fn place_to_set<'a>(
     scope: &'a SkillScope,
     ledger: &mut Ledger,
     key: &'a str,
-    value: &Bytes,
+    value: &[u8],
 ) -> Result<(Place<'a>, u64), Ended> {
     const CALL: &str = "host_memory_set";
     let place = Place::of_key(scope, key, Access::ReadWrite)?;

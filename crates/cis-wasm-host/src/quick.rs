@@ -87,7 +87,8 @@ impl Host {
                 let (scope, ledger) = context.scope_and_ledger();
                 let (place, _) = place_to_set(scope, ledger, key, value)?;
                 let memory = memory.ok_or_else(no_memory)?;
-                guarded(|| memory.set_now(&place.namespace, place.key, Bytes::clone(value), scope.quota))?;
+                let value = Bytes::copy_from_slice(value);
+                guarded(|| memory.set_now(&place.namespace, place.key, value, scope.quota))?;
                 Ok(HostReply::OK)
             }
             QuickCall::MemoryDelete { key } => {

@@ -54,7 +54,7 @@ fn every_kind_of_call() {
     granted.grants.shared_memory.insert("team".parse().unwrap(), Access::Read);
     granted.config.insert("lang".into(), "en".into());
     granted.quota.keys = 2;
-    let (value, long) = (Bytes::from_static(b"value"), Bytes::from(vec![0; ceilings::VALUE + 1]));
+    let (value, long) = (b"value", vec![0; ceilings::VALUE + 1]);
     let long_key = "k".repeat(ceilings::KEY + 1);
     let line = "x".repeat(ceilings::LOG_LINE + 1);
     let set = |key, value| QuickCall::MemorySet { key, value };
@@ -63,19 +63,19 @@ fn every_kind_of_call() {
         granted,
         &vec![
             get("a"),
-            set("a", &value),
+            set("a", value),
             get("a"),
-            set("b", &value),
-            set("a", &value),
-            set("c", &value),
+            set("b", value),
+            set("a", value),
+            set("c", value),
             set("a", &long),
-            set("", &value),
+            set("", value),
             get(""),
             get(&long_key),
             get("@team/plan"),
             get("@other/plan"),
             get("@nonsense"),
-            set("@team/plan", &value),
+            set("@team/plan", value),
             QuickCall::MemoryDelete { key: "a" },
             QuickCall::MemoryDelete { key: "a" },
             QuickCall::ConfigGet { key: "lang" },
@@ -84,15 +84,14 @@ fn every_kind_of_call() {
             QuickCall::SetError { message: "what a pity" },
         ],
     );
-    assert_eq!(replies[2], Ok(HostReply::Bytes(value.clone())));
+    assert_eq!(replies[2], Ok(HostReply::Bytes(Bytes::from_static(value))));
     assert!(replies.iter().filter(|reply| **reply == Ok(HostReply::OK)).count() > 5);
 }
 
 #[test]
 fn every_budget_that_runs_out() {
-    let value = Bytes::from_static(b"0123456789");
     let calls = vec![
-        QuickCall::MemorySet { key: "key", value: &value },
+        QuickCall::MemorySet { key: "key", value: b"0123456789" },
         QuickCall::MemoryGet { key: "key" },
         QuickCall::Log { level: Level::Info, message: "a line" },
     ];
@@ -174,10 +173,9 @@ fn a_backend_that_panics_is_an_error_of_its() {
     // Behind an `Arc` and a box, as integrators have them.
     let host = Host::builder().memory(Box::new(Arc::new(Broken))).build();
     let mut context = CallContext::new(Arc::new(scope("skill", Grants::default())));
-    let value = Bytes::from_static(b"v");
     let calls = vec![
         QuickCall::MemoryGet { key: "k" },
-        QuickCall::MemorySet { key: "k", value: &value },
+        QuickCall::MemorySet { key: "k", value: b"v" },
         QuickCall::MemoryDelete { key: "k" },
     ];
     for reply in quickly(&host, &mut context, &calls) {

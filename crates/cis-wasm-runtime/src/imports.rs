@@ -68,7 +68,8 @@ pub(crate) fn memory_set(
 ) -> Result<Answer, Error> {
     let reply = quickly(guest, "host_memory_set", |args, make| {
         let key = args.key(key_ptr, key_len)?;
-        make(QuickCall::MemorySet { key, value: &args.bytes("value", val_ptr, val_len, ceilings::VALUE)? })
+        let value = args.read("value", Region::from_args(val_ptr, val_len), ceilings::VALUE)?;
+        make(QuickCall::MemorySet { key, value })
     });
     status(reply?)
 }
@@ -181,7 +182,9 @@ impl<'a> Arguments<'a> {
         if !unwired(Limit::CallCeilings) {
             region.len = region.len.min(u32::try_from(ceiling).unwrap_or(u32::MAX));
         }
-        self.read(what, region, usize::MAX).map(String::from_utf8_lossy)
+        let bytes = self.read(what, region, usize::MAX)?;
+        // Looking whether it is text is quicker than repairing it.
+        Ok(str::from_utf8(bytes).map_or_else(|_| String::from_utf8_lossy(bytes), Cow::Borrowed))
     }
 
     fn read(&self, what: &str, region: Region, ceiling: usize) -> Result<&'a [u8], Unanswered> {
