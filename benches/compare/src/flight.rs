@@ -1,8 +1,6 @@
 //! Events in flight: many on few threads, and one by itself.
 
-use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll, Wake, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -76,46 +74,6 @@ pub(crate) fn one_row(guests: &Guests, turns: usize) -> Fallible<Row> {
     ];
     let measured = in_turns(turns, &mut engines)?;
     Ok(Row::of("echo-1k, 1 in flight", "fresh, async", Unit::Nanoseconds, &measured))
-}
-
-/// Fresh `compute`, polled by a thread that has other things to do: the longest that one of 100 polls kept it, in each turn.
-pub(crate) fn kept_row(guests: &Guests, turns: usize) -> Fallible<Row> {
-    let compute = Workload::named("compute").ok_or("there is a compute")?;
-    let skill = std::fs::read(&guests.skill)?;
-    let ours = Ours::new()?.load(&skill, State::Fresh)?;
-    let mut longest = Vec::new();
-    for _ in 0..turns {
-        let mut polls = Vec::new();
-        for _ in 0..100 {
-            let mut event = pin!(ours.handle(compute.kind, Bytes::new()));
-            let outcome = timed_polls(&mut polls, event.as_mut());
-            outcome.result?;
-        }
-        longest.push(polls.into_iter().max().unwrap_or_default().as_nanos() as f64);
-    }
-    let note = "the longest that one of 100 polls kept the thread that polls";
-    let measured = [(Engine::Ours, longest)];
-    Ok(Row::of("compute, longest poll", "fresh, async", Unit::Nanoseconds, &measured).with_note(note))
-}
-
-/// Waits for a future on this thread, and says how long each of its polls took.
-fn timed_polls<F: Future>(polls: &mut Vec<Duration>, mut future: Pin<&mut F>) -> F::Output {
-    struct Unpark(std::thread::Thread);
-    impl Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-    loop {
-        let start = Instant::now();
-        let polled = future.as_mut().poll(&mut Context::from_waker(&waker));
-        polls.push(start.elapsed());
-        match polled {
-            Poll::Ready(output) => return output,
-            Poll::Pending => std::thread::park(),
-        }
-    }
 }
 
 pub(crate) fn runtime(threads: usize) -> Fallible<Runtime> {
