@@ -108,9 +108,7 @@ fn measure(cli: &Cli, name: &str) -> Fallible<Vec<Row>> {
     let few = turns.div_ceil(3).max(3);
     match name {
         "overhead" => Ok(events::overhead(guests, turns)?.into()),
-        "in-flight" => {
-            Ok(vec![flight::one_row(guests, turns)?, flight::row(guests, few)?, flight::kept_row(guests, few.min(11))?])
-        }
+        "in-flight" => Ok(vec![flight::one_row(guests, turns)?, flight::row(guests, few)?]),
         "threads" => threads::rows(guests, few),
         "load" => load::cold(guests, few.min(5)),
         "start" => load::warm(guests, few),
