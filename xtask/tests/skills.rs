@@ -230,3 +230,22 @@ fn optional_exports_are_exported_where_they_are_defined() {
     names.sort();
     assert_eq!(names, ["cis_abi_version", "memory", "skill_init", "skill_on_event"]);
 }
+
+/// What loading would say of the module is said before there is one: the code here is none that compiles.
+#[test]
+fn a_manifest_that_no_host_takes_is_refused_before_anything_is_built() {
+    let skill = c_skill("bad-manifest", "this is no C\n");
+    for (line, said) in [
+        ("[permision]\nai = true", "skill.toml line 3: unknown key `permision`; did you mean `permissions`?"),
+        ("permissions.memory = \"all\"", "skill.toml line 3: `permissions.memory` is \"all\""),
+        ("permissions.http.allow = [\"http://\"]", "skill.toml line 3: "),
+        ("limits.fuel = -1", "skill.toml line 3: `limits.fuel` "),
+        ("subscriptions = [\"\"]", "is empty; name an event type"),
+        ("state = \"keep\"", "skill.toml line 3: `state` is \"keep\""),
+    ] {
+        fs::write(skill.join("skill.toml"), format!("name = \"bad\"\nversion = \"0.1.0\"\n{line}\n")).unwrap();
+        fails_with(&xtask(&["build-skill", text(&skill)]), said);
+    }
+    fs::write(skill.join("skill.toml"), "name = \"../bad\"\nversion = \"0.1.0\"\n").unwrap();
+    fails_with(&xtask(&["build-skill", text(&skill)]), "skill.toml line 1: `name` is \"../bad\"");
+}

@@ -7,7 +7,7 @@ use cis_wasm_host::{Fault, HostError, LogLine, SkillName, SkillNameError};
 use cis_wasm_runtime::Receipt;
 
 use crate::manager::{SkillHealth, SkillState, Transition};
-use crate::manifest::ManifestError;
+use crate::manifest::{ConfigError, ManifestError};
 
 /// `Result` with this crate's [`Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -306,6 +306,12 @@ impl From<cis_wasm_runtime::Error> for Error {
 impl From<HostError> for Error {
     fn from(error: HostError) -> Self {
         cis_wasm_runtime::Error::from(error).into()
+    }
+}
+
+impl From<ConfigError> for Error {
+    fn from(error: ConfigError) -> Self {
+        ErrorKind::BadConfig { message: error.to_string() }.into()
     }
 }
 

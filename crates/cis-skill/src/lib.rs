@@ -42,14 +42,15 @@ mod context;
 mod error;
 mod event;
 mod manager;
-mod manifest;
 mod narrowed;
 mod options;
 pub mod recording;
 mod response;
 pub mod skill;
-mod suggest;
 pub mod wasm;
+
+use cis_skill_manifest as manifest;
+use cis_skill_manifest::suggest;
 
 /// Everything of the host's crate: backends and what they are made of.
 pub use cis_wasm_host as host;
@@ -76,7 +77,7 @@ pub use manager::{
     DurableHandle, EventCounts, FailurePolicy, ManagerBuilder, MemoryOnly, Recovered, RegisterOptions, Services,
     SkillHealth, SkillInfo, SkillManager, SkillState, Transition, WholeHost,
 };
-pub use manifest::{ConfigSchema, Manifest, ManifestError, Setting, SettingType, SkillLimits};
+pub use manifest::{ConfigError, ConfigSchema, Manifest, ManifestError, Setting, SettingType, SkillLimits};
 pub use options::LoadOptions;
 pub use response::Response;
 pub use skill::Skill;

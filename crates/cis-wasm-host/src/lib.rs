@@ -49,6 +49,7 @@ mod host;
 mod io_thread;
 mod journal;
 mod ledger;
+mod limits;
 #[cfg(feature = "openai")]
 mod openai;
 mod place;
@@ -79,6 +80,7 @@ pub use journal::{
     Trace, decode_journal, encode_journal,
 };
 pub use ledger::{Amounts, Ledger, Resource};
+pub use limits::{Limits, State};
 #[cfg(feature = "openai")]
 pub use openai::{OpenAi, OpenAiConfig, ReplyLimit};
 pub use scope::{SkillName, SkillNameError, SkillScope};

@@ -4,46 +4,7 @@ use std::fmt;
 use std::time::Duration;
 
 use cis_wasm_host::Ledger;
-
-/// The engine's limits on one event of a skill. What the host does for it is bounded by the
-/// [budget](cis_wasm_host::SkillScope::budget) instead.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The most linear memory, in bytes; rounded down to pages of 64 KiB. Counts declared and grown pages, and the pages
-    /// the host adds for a guest without an allocator.
-    pub memory_bytes: u64,
-    /// The most elements of all tables together.
-    pub table_elements: u32,
-    /// The most fuel. One unit is one instruction, counted when a stretch of straight-line code is entered.
-    pub fuel: u64,
-    /// The most time, guest code and waiting together.
-    pub deadline: Duration,
-}
-
-impl Limits {
-    /// The smaller of both, limit by limit.
-    #[must_use]
-    pub fn min(self, other: Limits) -> Limits {
-        Limits {
-            memory_bytes: self.memory_bytes.min(other.memory_bytes),
-            table_elements: self.table_elements.min(other.table_elements),
-            fuel: self.fuel.min(other.fuel),
-            deadline: self.deadline.min(other.deadline),
-        }
-    }
-}
-
-impl Default for Limits {
-    /// 64 MiB of memory, 100,000 table elements, 10 billion units of fuel, 5 seconds.
-    fn default() -> Self {
-        Limits {
-            memory_bytes: 64 << 20,
-            table_elements: 100_000,
-            fuel: 10_000_000_000,
-            deadline: Duration::from_secs(5),
-        }
-    }
-}
+pub use cis_wasm_host::Limits;
 
 /// What an event was allowed and what it used. Every event has one, also a failed one.
 ///

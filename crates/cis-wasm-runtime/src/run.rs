@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_INIT, ceilings};
+pub use cis_wasm_host::State;
 use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
 use futures_channel::oneshot;
@@ -30,16 +31,6 @@ use crate::runtime::WasmRuntime;
 use crate::shares::Shares;
 use crate::tier::Tier;
 use crate::worker::SkillId;
-
-/// What becomes of a skill's memory between events.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub enum State {
-    /// Every event starts from the state after `skill_init`. Events run in parallel.
-    #[default]
-    Fresh,
-    /// One instance sees all events, one at a time, and keeps its memory until it is unloaded, traps or exceeds a limit.
-    Kept,
-}
 
 /// What a skill is loaded with.
 #[derive(Clone)]
@@ -64,7 +55,7 @@ pub struct LoadSpec {
 
 impl LoadSpec {
     /// The default of [`LoadSpec::park_after`].
-    pub const PARK_AFTER: Duration = Duration::from_millis(2);
+    pub const PARK_AFTER: Duration = Limits::PARK_AFTER;
 
     /// A fresh skill with the default limits.
     pub fn new(scope: SkillScope, host: Host) -> Self {

@@ -10,18 +10,19 @@ use crate::repo::Repo;
 use crate::tidy::Finding;
 
 /// A crate and the crates of this workspace that it may name.
-const LAYERS: [(&str, &[&str]); 11] = [
+const LAYERS: [(&str, &[&str]); 12] = [
     ("cis-wasm-abi", &[]),
     ("cis-wasm-host", &["cis-wasm-abi"]),
     ("cis-wasm-runtime", &["cis-wasm-abi", "cis-wasm-host"]),
-    ("cis-skill", &["cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
+    ("cis-skill-manifest", &["cis-wasm-abi", "cis-wasm-host"]),
+    ("cis-skill", &["cis-skill-manifest", "cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("cis-skill-cli", &["cis-skill", "cis-wasm-abi", "cis-wasm-runtime"]),
     ("cis-skill-sdk", &["cis-wasm-abi"]),
     ("cis-benches", &["cis-skill", "cis-skill-sdk", "cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("cis-generated", &["cis-skill", "cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("cis-hostile", &["cis-wasm-abi", "cis-wasm-host", "cis-wasm-runtime"]),
     ("cis-reliability", &["cis-skill"]),
-    ("xtask", &["cis-wasm-abi"]),
+    ("xtask", &["cis-skill-manifest", "cis-wasm-abi"]),
 ];
 
 /// What only the tests of a crate may name besides: what its own behaviour is compared with, and the cases that skills

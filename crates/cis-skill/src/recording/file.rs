@@ -8,7 +8,7 @@ use cis_wasm_abi::{Level, Status, import};
 use cis_wasm_host::{
     Amounts, CallTrace, JournalEntry, LogLine, Quota, RefusedCall, Resource, Rest, decode_journal, encode_journal,
 };
-use cis_wasm_runtime::{Limits, LoadSpec, State};
+use cis_wasm_runtime::{Limits, State};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value as Json};
 
@@ -241,7 +241,7 @@ impl About {
                 budget: amounts_of(&self.budget)?,
                 quota: Quota { keys: stored_keys, bytes: stored_bytes },
                 // Nothing waits in a replay.
-                park_after: LoadSpec::PARK_AFTER,
+                park_after: Limits::PARK_AFTER,
             },
             config: self.config,
             module,

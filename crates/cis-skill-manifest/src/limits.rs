@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use cis_wasm_host::{Amounts, Quota, Resource};
-use cis_wasm_runtime::{Limits, LoadSpec};
+use cis_wasm_host::{Amounts, Limits, Quota, Resource};
 
 use super::ManifestError;
 use super::document::Table;
@@ -34,7 +33,7 @@ impl Default for SkillLimits {
             engine: Limits::default(),
             budget: Amounts::DEFAULT_LIMITS,
             quota: Quota::default(),
-            park_after: LoadSpec::PARK_AFTER,
+            park_after: Limits::PARK_AFTER,
         }
     }
 }

@@ -3,6 +3,9 @@
 //! A manifest is the text of a `skill.toml`. `build-skill` puts it into a custom section of the module, so that one
 //! `.wasm` is a whole skill. It is written by the skill's author, who may be hostile: every value is checked here, once,
 //! and what comes out is typed.
+//!
+//! It knows no engine, so that a skill's manifest can be checked wherever the skill is built.
+#![forbid(unsafe_code)]
 
 mod config;
 mod document;
@@ -10,6 +13,7 @@ mod error;
 mod limits;
 mod permissions;
 mod print;
+pub mod suggest;
 #[cfg(test)]
 mod tests;
 
@@ -17,12 +21,11 @@ use std::collections::BTreeSet;
 use std::str::FromStr;
 
 use cis_wasm_abi::ceilings;
-use cis_wasm_host::{Grants, SkillName};
-use cis_wasm_runtime::State;
+use cis_wasm_host::{Grants, SkillName, State};
 use semver::Version;
 use toml::de::DeTable;
 
-pub use config::{ConfigSchema, Setting, SettingType};
+pub use config::{ConfigError, ConfigSchema, Setting, SettingType};
 pub use error::ManifestError;
 pub use limits::SkillLimits;
 
@@ -34,7 +37,7 @@ const MOST_SUBSCRIPTIONS: usize = 256;
 /// A skill's manifest, checked.
 ///
 /// ```
-/// use cis_skill::Manifest;
+/// use cis_skill_manifest::Manifest;
 ///
 /// let manifest: Manifest = r#"
 ///     name = "notes"
@@ -50,7 +53,7 @@ const MOST_SUBSCRIPTIONS: usize = 256;
 ///
 /// let error = "name = \"notes\"\nversion = \"0.1.0\"\n[permision]".parse::<Manifest>().unwrap_err();
 /// assert_eq!(error.to_string(), "skill.toml line 3: unknown key `permision`; did you mean `permissions`?");
-/// # Ok::<(), cis_skill::ManifestError>(())
+/// # Ok::<(), cis_skill_manifest::ManifestError>(())
 /// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct Manifest {

@@ -9,7 +9,6 @@ use serde_json::{Map, Value as Json};
 use super::ManifestError;
 use super::document::Table;
 use crate::suggest::{nearest, quoted};
-use crate::{Error, ErrorKind};
 
 /// The type of a setting's value, in JSON's terms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -82,6 +81,13 @@ pub struct Setting {
     pub required: bool,
 }
 
+/// Why values do not fit a skill's settings.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct ConfigError {
+    message: String,
+}
+
 /// The settings of a skill by name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct ConfigSchema {
@@ -103,9 +109,9 @@ impl ConfigSchema {
     ///
     /// # Errors
     ///
-    /// [`ErrorKind::BadConfig`] for a value without a setting, of the wrong type, or missing where it is required.
-    pub fn resolve(&self, values: &Map<String, Json>) -> Result<Map<String, Json>, Error> {
-        let bad = |message: String| Error::from(ErrorKind::BadConfig { message });
+    /// For a value without a setting, of the wrong type, or missing where it is required.
+    pub fn resolve(&self, values: &Map<String, Json>) -> Result<Map<String, Json>, ConfigError> {
+        let bad = |message: String| ConfigError { message };
         for (name, value) in values {
             let Some(setting) = self.settings.get(name) else {
                 return Err(bad(self.unknown(name)));

@@ -2,8 +2,7 @@
 
 use std::fmt;
 
-use cis_wasm_host::Access;
-use cis_wasm_runtime::State;
+use cis_wasm_host::{Access, State};
 use serde_json::Value as Json;
 
 use super::Manifest;
