@@ -86,6 +86,8 @@ fn live(path: &Path) {
             block_on(handle.outcome()).unwrap();
         }
     }
+    // An outcome may be told a little before it is stored.
+    assert!(block_on(manager.shutdown()).is_empty());
 }
 
 #[test]

@@ -213,11 +213,12 @@ impl SkillManager {
     /// hooks that failed.
     pub async fn shutdown(&self) -> Vec<(SkillName, Error)> {
         self.shared.registry.close();
-        self.shared.durable.close();
         let slots = self.slots();
         for (_, slot) in &slots {
             slot.apply(Transition::Unload).expect("every state has a way to unloading");
         }
+        // After that, so that none of them is let in again.
+        self.shared.durable.close();
         let mut failed = Vec::new();
         for (name, slot) in slots {
             if let Err(error) = self.close(&slot).await {
