@@ -1,5 +1,6 @@
 //! The generated part of `docs/performance.md`, and the picture beside it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
@@ -47,6 +48,9 @@ pub(crate) fn write(results: &Results, docs: &Path) -> Fallible<()> {
     let page = docs.join("performance.md");
     let old = std::fs::read_to_string(&page).map_err(|error| format!("{}: {error}", page.display()))?;
     let fresh = replaced(&old, &part(results)).ok_or_else(|| format!("{}: no `{BEGIN}`", page.display()))?;
+    for row in lost(&old, &fresh) {
+        eprintln!("no longer on the page, because it was not measured here yet: {row}");
+    }
     std::fs::write(&page, fresh)?;
     let (events, _) = of_workloads(&results.rows);
     Ok(std::fs::write(docs.join("performance.svg"), picture::svg(&events))?)
@@ -56,6 +60,18 @@ fn replaced(page: &str, part: &str) -> Option<String> {
     let (before, rest) = page.split_once(BEGIN)?;
     let (_, after) = rest.split_once(END)?;
     Some(format!("{before}{BEGIN}\n{part}{END}{after}"))
+}
+
+/// The rows of tables that are on one page and not on the other.
+fn lost(old: &str, new: &str) -> Vec<String> {
+    let rows = |page: &str| -> BTreeSet<String> {
+        let cells = |line: &str| {
+            let mut cells = line.strip_prefix("| ")?.split(" | ");
+            Some(format!("{}, {}", cells.next()?, cells.next()?))
+        };
+        page.lines().filter_map(cells).collect()
+    };
+    rows(old).difference(&rows(new)).cloned().collect()
 }
 
 fn part(results: &Results) -> String {
@@ -109,5 +125,13 @@ mod tests {
         let page = format!("before\n{BEGIN}\nold\n{END}\nafter\n");
         assert_eq!(replaced(&page, "new\n").unwrap(), format!("before\n{BEGIN}\nnew\n{END}\nafter\n"));
         assert!(replaced("no marks", "new").is_none());
+    }
+
+    #[test]
+    fn rows_that_go_are_told() {
+        let old = "| | | ours |\n|---|---|---:|\n| echo-1k | fresh | 1 ns |\n| load | cold | 2 ns |\n";
+        let new = "| | | ours |\n|---|---|---:|\n| echo-1k | fresh | 3 ns |\n";
+        assert_eq!(lost(old, new), ["load, cold"]);
+        assert!(lost(new, old).is_empty());
     }
 }

@@ -8,11 +8,12 @@ use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread::available_parallelism;
 
+use bytes::Bytes;
 use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
 use wasmer::{CompileError, Engine};
 use wasmer_compiler::FunctionExtent;
 
-use crate::cache::{Authentic, link};
+use crate::cache::{Authentic, Slim, link};
 #[cfg(feature = "singlepass")]
 use crate::check;
 use crate::check::Shape;
@@ -161,11 +162,26 @@ impl Backend {
         }
     }
 
-    /// The module of an artifact. An engine's panic is an error here and not the end of the process.
+    /// The module of an artifact.
     pub(crate) fn load(self, engine: &Engine, artifact: Authentic) -> Result<wasmer::Module, String> {
-        let bytes = artifact.into_bytes();
         // SAFETY: the bytes are `Authentic`: an engine of just this program wrote them, for this processor and with these
         // settings, nobody changed them since, and they are in memory that is nobody else's.
+        unsafe { self.load_own(engine, artifact.into_bytes()) }
+    }
+
+    /// The module of what was compiled just now.
+    pub(crate) fn reload(self, engine: &Engine, artifact: Slim) -> Result<wasmer::Module, String> {
+        // SAFETY: a `Slim` is made of nothing but what an engine of this process wrote, and is in memory that is nobody else's.
+        unsafe { self.load_own(engine, artifact.into_bytes()) }
+    }
+
+    /// An engine's panic is an error here and not the end of the process.
+    ///
+    /// # Safety
+    ///
+    /// An engine of this program wrote the bytes, for this processor and with these settings, and they do not change.
+    unsafe fn load_own(self, engine: &Engine, bytes: Bytes) -> Result<wasmer::Module, String> {
+        // SAFETY: the caller's promise.
         match catch_unwind(AssertUnwindSafe(|| unsafe { wasmer::Module::deserialize_unchecked(engine, bytes) })) {
             Ok(Ok(module)) if is_laid_out(&module) => Ok(module),
             Ok(Ok(_)) => Err("its functions do not lie where their callers look for them".into()),

@@ -149,12 +149,14 @@ impl Job {
         let backend = Backend::Cranelift;
         let engine = backend.engine_in_background(&checked.limits, &checked.shape);
         let module = backend.compile_while(&engine, &checked.metered, wanted.clone());
+        let (limits, shape) = (checked.limits, checked.shape.clone());
         drop(checked);
         let Some(skill) = skill.upgrade().filter(|_| wanted()) else { return };
         match module {
             Ok(module) => {
-                let code = skill.switch(backend, Code { module, engine });
-                if place.is_some_and(|place| place.keep(&code)) {
+                let (code, stored) = Code { module, engine }.settle(backend, &limits, &shape, place.as_ref());
+                skill.switch(backend, code);
+                if stored {
                     skill.stored();
                 }
             }

@@ -8,7 +8,7 @@ use wasmparser::BinaryReaderError;
 
 use crate::backend::Backend;
 use crate::ballast::Unladen;
-use crate::cache::{ArtifactCache, ArtifactId, Authentic, CacheOutcome, Rejection};
+use crate::cache::{ArtifactCache, ArtifactId, Authentic, CacheOutcome, Rejection, slim};
 use crate::check::Shape;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
@@ -89,7 +89,7 @@ impl Making {
         #[cfg(not(feature = "singlepass"))]
         let _ = runtime;
         let code = checked.compile(backend, wasm)?;
-        let stored = place.as_ref().is_some_and(|place| place.keep(&code));
+        let (code, stored) = code.settle(backend, &checked.limits, &checked.shape, place.as_ref());
         Ok((Current::last(backend, code, cached(stored)), checked.shape))
     }
 
@@ -138,14 +138,33 @@ fn load(
     Ok(module.map(|module| (Code { module, engine }, shape)))
 }
 
-impl Place {
-    /// Keeps the artifact of this code, and says whether that went well.
-    pub(crate) fn keep(&self, code: &Code) -> bool {
-        match code.module.serialize() {
-            Ok(artifact) => self.cache.keep(&self.id, &artifact),
+impl Code {
+    /// What was compiled just now, without what only a compiler needs, and whether its artifact was stored. It is the code
+    /// itself where that cannot be done.
+    pub(crate) fn settle(
+        self,
+        backend: Backend,
+        limits: &Limits,
+        shape: &Shape,
+        place: Option<&Place>,
+    ) -> (Self, bool) {
+        let artifact = match self.module.serialize() {
+            Ok(artifact) => artifact,
             Err(error) => {
-                tracing::warn!(target: "cis_skill", "an artifact is not kept: {error}");
-                false
+                tracing::warn!(target: "cis_skill", "the engine does not write an artifact: {error}");
+                return (self, false);
+            }
+        };
+        let slim = slim(&artifact);
+        let bytes = slim.as_deref().unwrap_or(&artifact);
+        let stored = place.is_some_and(|Place { cache, id }| cache.keep(id, bytes));
+        let Some(slim) = slim else { return (self, stored) };
+        let engine = Backend::engine_to_load(limits, shape);
+        match backend.reload(&engine, slim) {
+            Ok(module) => (Code { module, engine }, stored),
+            Err(why) => {
+                tracing::warn!(target: "cis_skill", "code stays as the compiler left it: {why}");
+                (self, stored)
             }
         }
     }

@@ -107,16 +107,14 @@ impl Current {
 
     /// Has every later instance made of this code.
     #[cfg(feature = "singlepass")]
-    pub(crate) fn switch(&self, backend: Backend, code: Code) -> Arc<Code> {
-        let code = Arc::new(code);
+    pub(crate) fn switch(&self, backend: Backend, code: Code) {
         let mut now = self.now();
         now.tier = Tier::Last { compiler: backend.compiler() };
         // The last of the old one goes when nobody waits.
-        let old = std::mem::replace(&mut now.code, code.clone());
+        let old = std::mem::replace(&mut now.code, Arc::new(code));
         self.version.fetch_add(1, Ordering::Release);
         drop(now);
         drop(old);
-        code
     }
 
     /// Leaves it at the first code.

@@ -9,13 +9,14 @@
 //!   depends on.
 //! - [`folder`] owns the files. It reads one into memory of this process's own and never looks at it again; it writes one
 //!   beside its place and moves it there; it bounds the size of them all.
-//! - [`room`] owns the memory that a file is read into.
+//! - [`room`] owns the memory that an artifact is in.
 //! - [`slim`] leaves out what nobody asks for; [`link`] does what would be done at every load.
 //! - [`private`] says what is the operator's own.
 //!
 //! Invariants:
-//! - **[`Authentic`] is the only way to the engine**, and it is made only where the keyed hash was right and the id is the
+//! - **[`Authentic`] is the only way of a file to the engine**, and it is made only where the keyed hash was right and the id is the
 //!   one that was asked for. It holds the very bytes that were hashed: private memory, not the file.
+//!   What was compiled just now gets there as a [`Slim`], and was no file before.
 //! - **The id names everything that the machine code depends on.** Code of another module, compiler, build of the host,
 //!   engine, processor or setting has another id.
 //! - **An artifact exists only of a module that passed every check.** So a module with one needs no second check, except
@@ -39,6 +40,7 @@ use std::sync::Arc;
 pub(crate) use self::id::ArtifactId;
 pub use self::outcome::{CacheOutcome, Rejection};
 pub(crate) use self::seal::Authentic;
+pub(crate) use self::slim::{Slim, slim};
 
 use self::folder::Folder;
 use self::secret::Secret;
@@ -132,8 +134,6 @@ impl ArtifactCache {
     /// Keeps an artifact under this id, and says whether that went well. It is the engine's own, of a module that passed
     /// every check.
     pub(crate) fn keep(&self, id: &ArtifactId, artifact: &[u8]) -> bool {
-        let slim = slim::slim(artifact);
-        let artifact = slim.as_deref().unwrap_or(artifact);
         let header = seal::header(&self.inner.secret, id, artifact);
         match self.inner.folder.write(&id.file_name(), &header, artifact) {
             Ok(()) => true,

@@ -1,8 +1,8 @@
-//! Memory of this process's own that a file is read into.
+//! Memory of this process's own for an artifact.
 //!
 //! Invariants:
-//! - Nobody else has this memory: it is no mapping of the file, whose bytes others may change.
-//! - It begins at a page, and is not larger than the file but for what the page that is its last has to spare.
+//! - Nobody else has this memory: it is no mapping of a file, whose bytes others may change.
+//! - It begins at an address that is divisible by [`ALIGNMENT`], and does not move.
 
 use std::io::{self, Read};
 use std::ops::Deref;
@@ -12,16 +12,53 @@ use memmap2::{MmapMut, MmapOptions};
 /// What is read at a time, in bytes: few enough to be in the processor's cache still when they are looked at.
 pub(super) const PIECE: usize = 128 << 10;
 
-/// The bytes of a file.
-pub(super) struct Room {
-    map: MmapMut,
+/// What the engine's archives are aligned to.
+pub(super) const ALIGNMENT: usize = 16;
+/// With fewer bytes than this it is the allocator's: pages of its own would be half empty.
+const SMALL: usize = 64 << 10;
+
+/// The bytes of an artifact, or of its file.
+pub(crate) struct Room {
+    memory: Memory,
     len: usize,
+}
+
+enum Memory {
+    Pages(MmapMut),
+    /// The bytes from there on.
+    Allocated(Box<[u8]>, usize),
 }
 
 impl Room {
     /// Room for so many bytes.
     pub(super) fn of(len: usize) -> io::Result<Self> {
-        Ok(Room { map: map(len)?, len })
+        let memory = if len < SMALL {
+            let bytes = vec![0; len + ALIGNMENT - 1].into_boxed_slice();
+            let begin = bytes.as_ptr().align_offset(ALIGNMENT);
+            Memory::Allocated(bytes, begin)
+        } else {
+            Memory::Pages(map(len)?)
+        };
+        Ok(Room { memory, len })
+    }
+
+    /// Room that holds these parts, one behind the other.
+    pub(super) fn holding(parts: &[&[u8]]) -> io::Result<Self> {
+        let mut room = Room::of(parts.iter().map(|part| part.len()).sum())?;
+        let mut rest = room.bytes();
+        for part in parts {
+            let (place, behind) = rest.split_at_mut(part.len());
+            place.copy_from_slice(part);
+            rest = behind;
+        }
+        Ok(room)
+    }
+
+    fn bytes(&mut self) -> &mut [u8] {
+        match &mut self.memory {
+            Memory::Pages(map) => &mut map[..self.len],
+            Memory::Allocated(bytes, begin) => &mut bytes[*begin..*begin + self.len],
+        }
     }
 
     /// Fills it, and shows after each piece all that was read so far.
@@ -30,8 +67,8 @@ impl Room {
         while end < self.len {
             let begin = end;
             end = self.len.min(begin + PIECE);
-            from.read_exact(&mut self.map[begin..end])?;
-            seen(&self.map[..end]);
+            from.read_exact(&mut self.bytes()[begin..end])?;
+            seen(&self[..end]);
         }
         Ok(())
     }
@@ -41,7 +78,10 @@ impl Deref for Room {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        &self.map[..self.len]
+        match &self.memory {
+            Memory::Pages(map) => &map[..self.len],
+            Memory::Allocated(bytes, begin) => &bytes[*begin..*begin + self.len],
+        }
     }
 }
 
@@ -82,7 +122,9 @@ mod tests {
 
     #[test]
     fn a_room_holds_what_was_read() {
-        for len in [1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, (2 << 20) - 1, 2 << 20, (4 << 20) + 4_097] {
+        for len in
+            [1, SMALL - 1, SMALL, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, (2 << 20) - 1, 2 << 20, (4 << 20) + 4_097]
+        {
             let bytes: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
             let mut room = Room::of(len).unwrap();
             let mut seen = 0;
@@ -92,6 +134,10 @@ mod tests {
             })
             .unwrap();
             assert_eq!((seen, &room[..]), (len, &bytes[..]));
+            assert!(room.as_ptr().addr().is_multiple_of(ALIGNMENT));
+            let (part, rest) = bytes.split_at(len / 3);
+            let held = Room::holding(&[part, &[], rest]).unwrap();
+            assert!(*held == *bytes && held.as_ptr().addr().is_multiple_of(ALIGNMENT));
             let short = room.fill(&mut &bytes[1..], |_| {}).unwrap_err();
             assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
         }

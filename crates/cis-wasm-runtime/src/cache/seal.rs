@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 use super::id::{ArtifactId, ID_LEN};
 use super::outcome::Rejection;
-use super::room::{PIECE, Room};
+use super::room::{ALIGNMENT, PIECE, Room};
 use super::secret::Secret;
 
 pub(super) const MAGIC: [u8; 24] = *b"cis-skill artifact v1\r\n\0";
@@ -29,8 +29,6 @@ pub(super) const HEADER: usize = AT_MAC + blake3::OUT_LEN;
 pub(super) const FIELDS: [(&str, usize); 5] =
     [("magic", 0), ("length", AT_LEN), ("id", AT_ID), ("mac", AT_MAC), ("artifact", HEADER)];
 
-/// What the engine's archives are aligned to.
-const ALIGNMENT: usize = 16;
 const _: () = assert!(HEADER.is_multiple_of(ALIGNMENT), "the artifact stands behind the header");
 
 /// An artifact that this operator's runtime made of just what was asked for.

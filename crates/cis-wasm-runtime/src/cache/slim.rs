@@ -3,28 +3,50 @@
 //! For every instruction an artifact says which machine code it became, which is nearly half of it. Only the offsets of
 //! frames in a trace of calls are found there, and a [`Frame`](crate::Frame) has none: its function is found elsewhere. For
 //! every access to memory it says that a fault there is one out of bounds, which is what the engine takes a fault for that it
-//! knows nothing of. So that is neither written nor hashed nor read, nor in memory for as long as the skill is loaded.
+//! knows nothing of. So that is neither written nor hashed nor read, nor in memory for as long as the skill is loaded. Nor is there
+//! anything else then that only a compiler needs: a skill runs from this form of its code also when it was compiled just now.
 //!
 //! Invariant: what is left differs from what the engine wrote in nothing else, but that calls are [linked](super::link). An
 //! artifact that is not laid out as expected stays as it is.
 
-use memmap2::{MmapMut, MmapOptions};
+use std::ops::Deref;
+
+use bytes::Bytes;
 use wasmer::sys::vm::TrapCode;
 use wasmer_compiler::ArtifactBuild;
 use wasmer_compiler::serialize::{MetadataHeader, SerializableCompilation, SerializableModule};
 
 use super::link;
+use super::room::Room;
 
 /// Bytes before the engine's archive: what says that it is one, and its length.
 const BEFORE: usize = ArtifactBuild::MAGIC_HEADER.len() + MetadataHeader::LEN;
 const _: () = assert!(BEFORE.is_multiple_of(MetadataHeader::ALIGN), "the archive is aligned where the artifact is");
 
-/// The artifact without that, if it has it.
-pub(super) fn slim(artifact: &[u8]) -> Option<Vec<u8>> {
+/// An artifact without that, of what the engine has just compiled.
+pub(crate) struct Slim(Room);
+
+impl Slim {
+    /// Its bytes.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        Bytes::from_owner(self.0)
+    }
+}
+
+impl Deref for Slim {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The artifact without that, if it is one. It is the engine's own, which has just written it.
+pub(crate) fn slim(artifact: &[u8]) -> Option<Slim> {
     if !ArtifactBuild::is_deserializable(artifact) {
         return None;
     }
-    let aligned = aligned(artifact)?;
+    let aligned = Room::holding(&[artifact]).ok()?;
     let len = MetadataHeader::parse(&aligned[ArtifactBuild::MAGIC_HEADER.len()..]).ok()?;
     let archive = aligned[BEFORE..].get(..len)?;
     // Checked although the engine has just written it: that is safe code, and once in the life of an artifact.
@@ -38,7 +60,7 @@ pub(super) fn slim(artifact: &[u8]) -> Option<Vec<u8>> {
     link::link(compilation);
     let archive = module.serialize().ok()?;
     let header = MetadataHeader::new(archive.len()).into_bytes();
-    Some([&ArtifactBuild::MAGIC_HEADER[..], &header, &archive].concat())
+    Room::holding(&[&ArtifactBuild::MAGIC_HEADER[..], &header, &archive]).ok().map(Slim)
 }
 
 /// Whether it is an access out of bounds that the system signals as one. An instruction that does nothing but trap is not.
@@ -49,13 +71,6 @@ fn goes_without_saying(code: &[u8], at: usize, trap: TrapCode) -> bool {
     cfg!(target_arch = "x86_64")
         && trap == TrapCode::HeapAccessOutOfBounds
         && code.is_some_and(|code| !ILLEGAL.contains(code))
-}
-
-/// The same bytes, beginning at a page.
-fn aligned(bytes: &[u8]) -> Option<MmapMut> {
-    let mut aligned = MmapOptions::new().len(bytes.len()).populate().map_anon().ok()?;
-    aligned.copy_from_slice(bytes);
-    Some(aligned)
 }
 
 #[cfg(test)]
@@ -69,7 +84,7 @@ mod tests {
     use crate::limits::Limits;
 
     fn module(artifact: &[u8]) -> SerializableModule {
-        let archive = aligned(&artifact[BEFORE..]).unwrap();
+        let archive = Room::holding(&[&artifact[BEFORE..]]).unwrap();
         let archived = SerializableModule::archive_from_slice_checked(&archive).unwrap();
         SerializableModule::deserialize_from_archive(archived).unwrap()
     }
@@ -106,7 +121,9 @@ mod tests {
     fn code(artifact: &[u8]) -> Vec<Vec<u8>> {
         let engine = Backend::engine_to_load(&Limits::default(), &Shape::default());
         // SAFETY: the engine wrote it just now, and nothing of it is run.
-        let module = unsafe { wasmer::Module::deserialize_unchecked(&engine, aligned(artifact).unwrap().to_vec()) };
+        let module = unsafe {
+            wasmer::Module::deserialize_unchecked(&engine, Bytes::from_owner(Room::holding(&[artifact]).unwrap()))
+        };
         let module = module.unwrap();
         let functions = module.sys_artifact().unwrap().finished_function_extents().unwrap();
         let code = functions.iter().map(|(_, FunctionExtent { ptr, length })| {
@@ -137,7 +154,7 @@ mod tests {
             let (before, after) = (module(&artifact), module(&slim));
             assert_eq!(parts(&before), parts(&after), "{name}");
             assert!(instructions(&before) > 0 && instructions(&after) == 0, "{name}");
-            assert_eq!(super::slim(&slim).unwrap(), slim);
+            assert_eq!(*super::slim(&slim).unwrap(), *slim);
             // Linked here or by the engine: it is the same code.
             assert_eq!(code(&artifact), code(&slim), "{name}");
             let (traps, left) = (traps(&before), traps(&after));
