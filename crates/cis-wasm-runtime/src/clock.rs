@@ -27,6 +27,11 @@ impl Fuel {
         Fuel { limit: limit.min(i64::MAX as u64), slice, given: 0 }
     }
 
+    /// The same run, that gets as much at a time as `other` from now on.
+    pub(crate) fn by_slices_of(self, other: Fuel) -> Self {
+        Fuel { slice: other.slice, ..self }
+    }
+
     /// What was used, when the counter stands at `left`.
     pub(crate) fn used(&self, left: i64) -> u64 {
         self.given.saturating_add_signed(left.saturating_neg())

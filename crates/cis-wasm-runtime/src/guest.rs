@@ -1,7 +1,7 @@
 //! What an instance's imports can reach: its memory, its allocator, and the event that is being handled.
 
 use bytes::Bytes;
-use cis_wasm_host::{CallContext, Host, HostCall, HostReply, QuickCall, Resource};
+use cis_wasm_host::{CallContext, Host, HostCall, HostError, HostReply, QuickCall, Resource};
 use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crate::clock::{Clock, Fuel};
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
+use crate::fiber::{Fiber, Suspension};
 use crate::interrupt;
 use crate::memory::GuestMemory;
 use crate::pending::Pending;
@@ -46,8 +47,16 @@ pub(crate) struct Running {
     pub watched: bool,
     /// What happens when a host call is not answered at once.
     pub patience: Patience,
-    /// Why the run was put down, if it was. It is to be run again.
+    /// Why the run was put down, if it was. It is to be run again, or goes on where it was when it could be suspended.
     pub put_down: Option<PutDown>,
+    /// Whether it is worth it to have it run where it can be suspended.
+    pub suspends: bool,
+    /// Where it runs, when it can be.
+    pub fiber: Option<Arc<Fiber>>,
+    /// Where the counter stands when it begins: not at 0 when it goes on.
+    pub left: i64,
+    /// What the call is answered with that it was suspended in, when it goes on.
+    pub answer: Option<Result<HostReply, HostError>>,
     /// The workers this runs on, when it does not run on a thread that somebody lent.
     pub worker: Option<OnWorker>,
     /// Whether the guest is allocating for the host. It may not call the host then: every such call would allocate again.
@@ -94,6 +103,9 @@ impl Running {
     /// Makes a host call that may be answered on the spot.
     #[inline]
     pub(crate) fn ask_quickly(&mut self, call: &QuickCall<'_>) -> Result<HostReply, Error> {
+        if self.answer.is_some() {
+            return self.ask(call.into());
+        }
         // Such a call takes next to nothing, and looking at the clock is a good part of that.
         if self.context.ledger.used().of(Resource::HostCalls).is_multiple_of(GLANCE) {
             self.is_brief()?;
@@ -117,6 +129,9 @@ impl Running {
 
     /// Makes a host call and waits for the answer, as long as the run has patience.
     pub(crate) fn ask(&mut self, call: HostCall) -> Result<HostReply, Error> {
+        if let Some(answer) = self.answer.take() {
+            return Ok(answer?);
+        }
         let name = call.name();
         self.is_brief()?;
         let patience = match self.patience {
@@ -144,6 +159,12 @@ impl Running {
         self.context =
             pending.into_context().ok_or_else(|| internal("a call did not give its event's context back"))?;
         Ok(answered?.expect("what was not answered was seen to above")?)
+    }
+
+    /// How it is suspended, if it was put down in a way that lets it go on where it is.
+    pub(crate) fn suspension(&self) -> Option<Suspension> {
+        let fiber = self.fiber.as_ref().filter(|_| matches!(self.put_down, Some(PutDown::Waits(_))));
+        fiber.map(|fiber| fiber.suspension())
     }
 
     /// What it means that the run trapped with its counter at `left`, if it means anything.
@@ -230,6 +251,11 @@ impl Running {
 }
 
 impl Guest {
+    /// How its run is suspended, if it is.
+    pub(crate) fn suspension(&self) -> Option<Suspension> {
+        self.running.as_ref()?.suspension()
+    }
+
     #[inline]
     pub(crate) fn parts(&self) -> Result<&Parts, Error> {
         self.parts.as_ref().ok_or_else(|| internal("guest code ran before its instance was complete"))

@@ -18,6 +18,7 @@ use std::time::Instant;
 use cis_wasm_host::{HostError, HostReply};
 use futures_channel::oneshot;
 
+use crate::checkpoint::{Resumption, Ticket};
 use crate::clock::{Cancel, Deadline};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{Patience, internal};
@@ -67,6 +68,8 @@ struct Waiting {
     since: Instant,
     /// Wakes at the deadline.
     alarm: Option<Alarm>,
+    /// What was kept of its run.
+    ticket: Option<Ticket>,
     fuel: u64,
     memory_bytes: u64,
 }
@@ -123,12 +126,12 @@ impl Handling {
         match attempt {
             Attempt::Done(outcome) => Next::Ends(outcome),
             Attempt::PutDown { task, waits: None, .. } => self.send(task),
-            Attempt::PutDown { task, waits: Some(call), fuel, memory_bytes } => {
+            Attempt::PutDown { task, waits: Some(call), ticket, fuel, memory_bytes } => {
                 let Some((deadline, _)) = task.begun else {
                     return self.fails("a run was put down before it began");
                 };
                 let since = Instant::now();
-                let waiting = Waiting { task, call, deadline, since, alarm: None, fuel, memory_bytes };
+                let waiting = Waiting { task, call, deadline, since, alarm: None, ticket, fuel, memory_bytes };
                 Next::Goes(Stage::Waiting(Box::new(waiting)))
             }
         }
@@ -160,13 +163,18 @@ impl Handling {
         match answer {
             // An exhausted budget stands in the journal like an answer.
             Ok(_) | Err(HostError::BudgetExhausted { .. }) => {
-                let Waiting { mut task, call, deadline, since, .. } = waiting;
+                let Waiting { mut task, call, deadline, since, ticket, fuel, .. } = waiting;
                 let Some(mut context) = call.into_context() else {
                     return self.fails("a call did not give its event's context back");
                 };
                 context.journal.parked(since);
-                task.journal = context.journal.again();
                 task.begun = Some((deadline, deadline.elapsed()));
+                if let Some(ticket) = ticket {
+                    task.resumption = Some(Box::new(Resumption { ticket, context, answer, fuel }));
+                    // A run on a thread that is not ours can only be put down as a whole when it takes long.
+                    return self.send(task);
+                }
+                task.journal = context.journal.again();
                 Next::Goes(Stage::Due(task))
             }
             Err(error) => Next::Ends(self.given_up(waiting, error.into())),

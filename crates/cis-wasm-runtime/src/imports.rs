@@ -12,6 +12,7 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use cis_wasm_host::{HostCall, HostReply, QuickCall};
 
 use crate::error::{Error, ErrorKind};
+use crate::fiber::Suspension;
 use crate::guest::{self, Guest, Running, internal};
 use crate::memory::{GuestMemory, OutOfBounds, bad_pointer, within};
 use crate::meter::{METER_MODULE, REFUEL};
@@ -42,6 +43,8 @@ pub(crate) enum Answer {
     Value(i64),
     /// The guest finds so much room, and then the reply is put there: [`fill`].
     Room { allocate: Func, bytes: u32 },
+    /// The run is suspended here, and then the import is called again.
+    Later(Suspension),
 }
 
 /// The functions that a module with these imports is linked to, by module and name.

@@ -25,9 +25,12 @@ use wasmer::sys::NativeEngineExt;
 use wasmer::sys::vm::{LinearMemory, StoreObject, VMGlobalDefinition, VMMemory, VMMemoryDefinition};
 use wasmer::{AsStoreMut, Instance, InstantiationError, LinkError, MemoryStyle, Mutability, RuntimeError, Store, Type};
 
+use crate::checkpoint::{Checkpoint, InstanceId, Ticket};
+use crate::clock::Fuel;
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::faults;
+use crate::fiber::{Fiber, Suspended};
 use crate::guest::{Guest, Kit, Parts, PutDown, Running, internal};
 use crate::imports;
 use crate::interrupt::{self, Entry};
@@ -57,6 +60,9 @@ pub(crate) struct Live {
     space: Option<Arc<Space>>,
     /// Its globals that can change, our own among them, when it can be set back.
     globals: Box<[NonNull<VMGlobalDefinition>]>,
+    /// For events that may be suspended, when it can be set back.
+    fiber: Option<Arc<Fiber>>,
+    id: InstanceId,
 }
 
 /// Where an instance starts from.
@@ -114,6 +120,18 @@ pub(crate) struct Ran {
     pub memory_bytes: u64,
     /// Why the run was put down, if it was. There is no result then.
     pub put_down: Option<PutDown>,
+    /// The run itself, if it was suspended.
+    pub left: Option<Left>,
+    /// The same when it was taken out of the instance.
+    pub ticket: Option<Ticket>,
+}
+
+/// A run that was suspended, in an instance that is as it left it.
+pub(crate) struct Left {
+    suspended: Suspended,
+    stack: Box<[u8]>,
+    fuel: Fuel,
+    counter: i64,
 }
 
 impl Live {
@@ -145,12 +163,13 @@ impl Live {
         let imports = unsafe { link(&mut store, guest.guest(), imports::names(&program.shape.imports)) };
         let instance = Instance::new(&mut store, module, &imports).map_err(|error| not_instantiated(error, program))?;
         let space = spaces.and_then(|spaces| spaces.made.get().cloned());
-        let globals = match &space {
-            Some(space) => {
-                guest.tell_of_faults(space.watch());
+        let fiber = space.is_some().then(Fiber::new);
+        let globals = match (&space, &fiber) {
+            (Some(space), Some(fiber)) => {
+                guest.tell_of_faults(fiber.beside(space.watch()));
                 globals(&mut store)
             }
-            None => Box::default(),
+            _ => Box::default(),
         };
         // SAFETY: it stays with this store, here and in the environment.
         let counter = unsafe { Counter::of_last_instance() }.ok_or_else(|| internal("no counter was made"))?;
@@ -181,8 +200,8 @@ impl Live {
         // it does not move; and this goes into its guest.
         let memory = unsafe { GuestMemory::new(memory, definition, space.clone()) };
         guest.get_mut().parts = Some(Parts { memory, fuel: counter, allocator });
-        let kit = Some(program.kit());
-        let mut live = Live { _store: store, guest, exports, kit, version, counter, code, space, globals };
+        let (kit, id) = (Some(program.kit()), InstanceId::next());
+        let mut live = Live { _store: store, guest, exports, kit, version, counter, code, space, globals, fiber, id };
         if let Origin::Snapshot(snapshot) = origin {
             live.set_back_host_side(snapshot)?;
         }
@@ -270,15 +289,70 @@ impl Live {
         })
     }
 
+    /// Which instance it is.
+    pub(crate) fn id(&self) -> InstanceId {
+        self.id
+    }
+
+    /// What a run came to that was suspended, in no more than so many bytes of memory. The instance can be set back then.
+    pub(crate) fn checkpoint(&mut self, left: Left, most: usize) -> Option<Checkpoint> {
+        let Left { suspended, stack, fuel, counter } = left;
+        let memory = self.space.as_ref()?.written(most)?;
+        // SAFETY: see the invariants on globals.
+        let globals = self.globals.iter().map(|global| unsafe { global.as_ref().clone() }).collect();
+        let arena = self.arena().cloned();
+        Some(Checkpoint { instance: self.id, suspended, stack, memory, globals, arena, fuel, left: counter })
+    }
+
+    /// Brings an instance that stands where its snapshot was taken to where a run of its was suspended. When it cannot be
+    /// brought there, it is to be set back.
+    pub(crate) fn put_back(&mut self, checkpoint: &Checkpoint) -> bool {
+        let Checkpoint { instance, memory, globals, arena, .. } = checkpoint;
+        let written = self.space.as_ref().is_some_and(|space| *instance == self.id && space.write_again(memory));
+        if !written || self.globals.len() != globals.len() {
+            return false;
+        }
+        for (global, value) in self.globals.iter().zip(globals) {
+            // SAFETY: see the invariants on globals.
+            unsafe { global.write(value.clone()) };
+        }
+        if let (Some(arena), Some(to)) = (self.arena(), arena) {
+            arena.set_back(to);
+        }
+        true
+    }
+
+    /// The rest of an event whose run was put back.
+    pub(crate) fn rest(&mut self, checkpoint: Checkpoint, mut running: Running) -> (Result<Bytes, Error>, Ran) {
+        let Checkpoint { suspended, stack, fuel, left, .. } = checkpoint;
+        if let Some(fiber) = &self.fiber {
+            fiber.put_back(suspended, &stack);
+        }
+        running.fiber = self.fiber.clone();
+        running.fuel = fuel.by_slices_of(running.fuel);
+        running.left = left;
+        let fiber = self.fiber.clone();
+        self.run(running, |exports, home| {
+            let fiber = fiber.as_deref();
+            let rest = |_: &mut Env| fiber.and_then(Fiber::go_on);
+            // SAFETY: it borrows the fiber of this instance, and owns nothing while the guest runs.
+            let returned = unsafe { enter(home, rest) }.map_err(|error| trap::classify(error, home.get().imports))?;
+            answered(exports, home, returned).map(|(bytes, _)| bytes)
+        })
+    }
+
     /// Handles one event. `reused` says whether the instance will see another: then what the event took is given back.
     pub(crate) fn event(
         &mut self,
         event_type: &str,
         data: &[u8],
-        running: Running,
+        mut running: Running,
         reused: bool,
     ) -> (Result<Bytes, Error>, Ran) {
+        let fiber = self.fiber.as_ref().filter(|fiber| running.suspends && fiber.has_stack()).cloned();
+        running.fiber = fiber.clone();
         self.run(running, |exports, home| {
+            let fiber = fiber.as_deref();
             let handled = |env: &mut Env| {
                 let blocks = [block(env, event_type.as_bytes())?, block(env, data)?];
                 let [ty, data] = blocks;
@@ -287,25 +361,16 @@ impl Live {
                     return Err(ErrorKind::BadAllocation { what }.into());
                 }
                 let args = [ty.ptr as i32, ty.len as i32, data.ptr as i32, data.len as i32];
-                let returned = match &exports.on_event {
-                    OnEvent::Packed(function) => Packed::from_i64(env.call(function, args)),
-                    OnEvent::Status(function) => Packed::code(env.call(function, args) as i32),
+                let (OnEvent::Packed(function) | OnEvent::Status(function)) = &exports.on_event;
+                let returned = match fiber {
+                    None => Some(env.call(function, args)),
+                    Some(fiber) => env.call_on(fiber, function, args),
                 };
                 Ok((blocks, returned))
             };
             // SAFETY: it borrows the functions of this instance and the event, and owns nothing while it calls them.
             let (blocks, returned) = entered(unsafe { enter(home, handled) }, home)?;
-            let answer = match returned.unpack() {
-                Unpacked::Status(status) if status == Status::Ok.code() => Ok((Bytes::new(), None)),
-                Unpacked::Status(status) => {
-                    let (text, cause) = told(home, status)?;
-                    Err(ErrorKind::SkillFailed { status, text, cause }.into())
-                }
-                Unpacked::Bytes { ptr, len } => {
-                    let region = Region { ptr, len };
-                    Ok((response(home.get(), region)?, Some(region)))
-                }
-            };
+            let answer = answered(exports, home, returned);
             if reused {
                 let response = answer.as_ref().ok().and_then(|(_, region)| *region);
                 give_back(exports, home, blocks, response)?;
@@ -334,7 +399,7 @@ impl Live {
     ) -> (Result<T, Error>, Ran) {
         faults::let_through();
         // The counter starts where the run's fuel does.
-        let slice = running.fuel.next_slice(0);
+        let slice = running.fuel.next_slice(running.left);
         let (clock, watched, until) = (running.clock.clone(), running.watched, running.until());
         let turn = running.worker.as_ref().filter(|_| watched).map(|worker| (worker.workers.clone(), worker.skill));
         self.guest.get_mut().running = Some(running);
@@ -367,7 +432,9 @@ impl Live {
             });
             stopped.flatten().unwrap_or_else(|| with_text(error, &mut running.context))
         });
-        let Running { host, mut context, put_down, .. } = running;
+        let Running { host, mut context, put_down, fiber, fuel: state, .. } = running;
+        let left = fiber.and_then(|fiber| fiber.left()).filter(|_| put_down.is_some() && !entry.stopped());
+        let left = left.map(|(suspended, stack)| Left { suspended, stack, fuel: state, counter: counter.get() });
         let ran = Ran {
             ledger: context.ledger,
             journal: std::mem::take(&mut context.journal),
@@ -375,10 +442,32 @@ impl Live {
             fuel,
             memory_bytes,
             put_down,
+            left,
+            ticket: None,
         };
         context.renew();
         self.kit = Some(Kit { host, context });
         (result, ran)
+    }
+}
+
+/// What the event's handler answered, with where that lies. It returned nothing when it was suspended.
+fn answered(exports: &Exports, home: &mut Home, returned: Option<i64>) -> Result<(Bytes, Option<Region>), Error> {
+    let returned = returned.ok_or_else(|| internal("a run was suspended"))?;
+    let packed = match &exports.on_event {
+        OnEvent::Packed(_) => Packed::from_i64(returned),
+        OnEvent::Status(_) => Packed::code(returned as i32),
+    };
+    match packed.unpack() {
+        Unpacked::Status(status) if status == Status::Ok.code() => Ok((Bytes::new(), None)),
+        Unpacked::Status(status) => {
+            let (text, cause) = told(home, status)?;
+            Err(ErrorKind::SkillFailed { status, text, cause }.into())
+        }
+        Unpacked::Bytes { ptr, len } => {
+            let region = Region { ptr, len };
+            Ok((response(home.get(), region)?, Some(region)))
+        }
     }
 }
 

@@ -39,13 +39,20 @@ mod background;
 mod ballast;
 mod cache;
 mod check;
+mod checkpoint;
 mod clock;
 mod compiler;
 mod counter;
 mod error;
 mod faults;
+#[cfg_attr(
+    not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))),
+    path = "fiber/unsupported.rs"
+)]
+mod fiber;
 #[cfg(feature = "singlepass")]
 mod frame;
+mod going_on;
 mod guest;
 mod handling;
 mod headroom;
@@ -75,6 +82,7 @@ mod shares;
 mod shelves;
 mod sleep;
 mod spawn;
+mod spec;
 mod tier;
 mod trap;
 mod tunables;
@@ -87,7 +95,8 @@ pub use error::{Error, ErrorKind};
 pub use inspect::{Inspection, inspect, manifest_section};
 pub use limits::{Limits, Receipt};
 pub use nesting::{MAX_NESTING, nested};
-pub use run::{LoadSpec, Outcome, State, WasmInstance};
+pub use run::{Outcome, WasmInstance};
 pub use runtime::{RuntimeBuilder, WasmRuntime};
+pub use spec::{LoadSpec, State};
 pub use tier::Tier;
 pub use trap::{Frame, TrapKind};

@@ -35,6 +35,7 @@ use wasmer::sys::vm::{
 use wasmer::{AsStoreRef, Function, Imports, Instance, RuntimeError, Store, Type, Value};
 
 use crate::error::Error;
+use crate::fiber::{Fiber, Suspension};
 use crate::guest::{Guest, internal};
 use crate::imports::{self, Answer, Stop};
 
@@ -176,6 +177,13 @@ impl Env {
         // promised the rest.
         unsafe { func.call(args) }
     }
+
+    /// The same on a fiber, where it can be suspended: then there is no result.
+    pub(crate) fn call_on<const N: usize>(&mut self, fiber: &Fiber, func: &Func, args: [i32; N]) -> Option<i64> {
+        let func = *func;
+        // SAFETY: as above; and what is called there borrows nothing.
+        fiber.begin(move || unsafe { func.call(args) })
+    }
 }
 
 /// Runs a body on a stack for guest code, and has it call the guest.
@@ -254,15 +262,76 @@ unsafe fn on_host<T: Copy>(guest: NonNull<Guest>, work: impl FnOnce(&mut Guest) 
 ///
 /// As [`on_host`].
 unsafe fn through(guest: NonNull<Guest>, answer: impl FnOnce(&mut Guest) -> Result<Answer, Error> + Copy) -> i64 {
-    // SAFETY: the caller's promise, here and below; the frame of this function has numbers and pointers.
+    let answer = move |guest: &mut Guest| match answer(guest) {
+        Err(error) => guest.suspension().map(Answer::Later).ok_or(error),
+        answered => answered,
+    };
+    // SAFETY: the caller's promise, here and below; the frames of these functions have numbers and pointers.
+    match unsafe { once(guest, answer) } {
+        Ok(value) => value,
+        // SAFETY: as above; it is that of the fiber that this runs on.
+        Err(suspension) => unsafe { later(guest, answer, suspension) },
+    }
+}
+
+/// The same as often as it takes, after a suspension each time.
+///
+/// Beyond a suspension this may be another thread. Whatever knows something of its thread, such as where its variables are, is in
+/// a function of its own that is called anew: a compiler takes both for the same within one.
+///
+/// # Safety
+///
+/// As [`on_host`]. The suspension is that of the fiber that this runs on.
+#[cold]
+#[inline(never)]
+unsafe fn later(
+    guest: NonNull<Guest>,
+    answer: impl FnOnce(&mut Guest) -> Result<Answer, Error> + Copy,
+    mut suspension: Suspension,
+) -> i64 {
+    loop {
+        // SAFETY: the caller's promise.
+        let answered = unsafe {
+            suspension.suspend();
+            again(guest, answer)
+        };
+        match answered {
+            Ok(value) => return value,
+            Err(once_more) => suspension = once_more,
+        }
+    }
+}
+
+/// # Safety
+///
+/// As [`on_host`].
+#[inline(never)]
+unsafe fn again(
+    guest: NonNull<Guest>,
+    answer: impl FnOnce(&mut Guest) -> Result<Answer, Error> + Copy,
+) -> Result<i64, Suspension> {
+    // SAFETY: the caller's promise.
+    unsafe { once(guest, answer) }
+}
+
+/// # Safety
+///
+/// As [`on_host`].
+#[inline(always)]
+unsafe fn once(
+    guest: NonNull<Guest>,
+    answer: impl FnOnce(&mut Guest) -> Result<Answer, Error> + Copy,
+) -> Result<i64, Suspension> {
+    // SAFETY: the caller's promise, here and below.
     match unsafe { on_host(guest, answer) } {
-        Answer::Value(value) => value,
+        Answer::Value(value) => Ok(value),
         Answer::Room { allocate, bytes } => {
             // SAFETY: the guest's allocator is its own, and takes a length.
             let ptr = unsafe { allocate.call([bytes as i32]) };
             // SAFETY: as above.
-            unsafe { on_host(guest, move |guest| imports::fill(guest, ptr as u32)) }
+            Ok(unsafe { on_host(guest, move |guest| imports::fill(guest, ptr as u32)) })
         }
+        Answer::Later(suspension) => Err(suspension),
     }
 }
 

@@ -11,6 +11,7 @@ use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, Weak};
 
+use crate::checkpoint::InstanceId;
 use crate::error::Error;
 use crate::instance::{Live, Origin, Snapshot};
 use crate::program::Program;
@@ -64,6 +65,12 @@ impl Pool {
                 Ok(Pooled { live: Box::new(live), counted: Counted::new(&self.pools) })
             }
         }
+    }
+
+    /// A certain instance, if it waits.
+    pub(crate) fn take_the(&self, instance: InstanceId) -> Option<Pooled> {
+        self.used.store(true, Ordering::Relaxed);
+        self.idle.take_the(|pooled| pooled.live.id() == instance)
     }
 
     /// Takes an instance back after an event that left it in a known state.

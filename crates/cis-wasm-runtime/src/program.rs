@@ -10,8 +10,8 @@ use crate::error::Error;
 use crate::guest::Kit;
 use crate::limits::Limits;
 use crate::meter::LASTING;
-use crate::run::LoadSpec;
 use crate::runtime::WasmRuntime;
+use crate::spec::LoadSpec;
 use crate::tier::Current;
 
 /// A module that was checked, metered and compiled, with what its skill is granted.

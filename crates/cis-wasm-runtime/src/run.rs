@@ -3,18 +3,18 @@
 use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
 use cis_wasm_abi::{EXPORT_ABI_VERSION, EXPORT_INIT, ceilings};
-pub use cis_wasm_host::State;
 use cis_wasm_host::unwired::{Limit, unwired};
-use cis_wasm_host::{Host, Journal, JournalEntry, Ledger, LogLine, SkillScope};
+use cis_wasm_host::{Journal, JournalEntry, Ledger, LogLine, SkillScope};
 use futures_channel::oneshot;
 
 use crate::cache::CacheOutcome;
+use crate::checkpoint::{Repeats, Resumption, Ticket};
 use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{Kit, OnWorker, Patience, PutDown, Running, internal};
@@ -29,47 +29,9 @@ use crate::program::Program;
 use crate::reset;
 use crate::runtime::WasmRuntime;
 use crate::shares::Shares;
+use crate::spec::{LoadSpec, State};
 use crate::tier::Tier;
 use crate::worker::SkillId;
-
-/// What a skill is loaded with.
-#[derive(Clone)]
-pub struct LoadSpec {
-    /// Its name, grants, budget and settings.
-    pub scope: SkillScope,
-    /// The host it calls.
-    pub host: Host,
-    /// What one event may use.
-    pub limits: Limits,
-    /// What becomes of its memory.
-    pub state: State,
-    /// Whether its first event can be recorded although it is kept: what `skill_init` asked and was answered is kept then.
-    /// For a fresh skill it always is.
-    pub recorded: bool,
-    /// What `skill_init` is answered from, when a recording is replayed. No call of it reaches the host then.
-    pub init: Option<Arc<[JournalEntry]>>,
-    /// How long an event of a fresh skill that was sent to the workers keeps its thread while a host call waits. After
-    /// that it is put down, and run again from its start when the call is answered.
-    pub park_after: Duration,
-}
-
-impl LoadSpec {
-    /// The default of [`LoadSpec::park_after`].
-    pub const PARK_AFTER: Duration = Limits::PARK_AFTER;
-
-    /// A fresh skill with the default limits.
-    pub fn new(scope: SkillScope, host: Host) -> Self {
-        LoadSpec {
-            scope,
-            host,
-            limits: Limits::default(),
-            state: State::default(),
-            recorded: false,
-            init: None,
-            park_after: Self::PARK_AFTER,
-        }
-    }
-}
 
 /// What came of an event.
 #[derive(Clone, Debug)]
@@ -108,12 +70,14 @@ pub struct WasmInstance {
 pub(crate) struct Skill {
     /// For taking turns with other skills.
     id: SkillId,
-    program: Program,
+    pub(crate) program: Program,
     pub(crate) runtime: WasmRuntime,
     state: StateOf,
     init_log: Vec<LogLine>,
     park_after: Duration,
     pub(crate) learnt: Learnt,
+    /// Fuel of runs that were repeated.
+    pub(crate) repeated_fuel: AtomicU64,
 }
 
 enum StateOf {
@@ -160,20 +124,24 @@ struct Run {
     cancel: Cancel,
     on: Thread,
     patience: Patience,
+    /// Whether it is worth it to have it run where it can be suspended.
+    suspends: bool,
+    resumption: Option<Box<Resumption>>,
 }
 
 /// What a run is given, beside its instance.
-struct Start {
-    clock: Clock,
-    on: Thread,
-    patience: Patience,
-    journal: Journal,
+pub(crate) struct Start {
+    pub clock: Clock,
+    pub on: Thread,
+    pub patience: Patience,
+    pub journal: Journal,
+    pub suspends: bool,
 }
 
 impl Start {
     /// For a run that the instance needs before this one.
-    fn before(&self, journal: Journal) -> Self {
-        Start { clock: self.clock.clone(), on: self.on, patience: Patience::Holds, journal }
+    pub(crate) fn before(&self, journal: Journal) -> Self {
+        Start { clock: self.clock.clone(), on: self.on, patience: Patience::Holds, journal, suspends: false }
     }
 }
 
@@ -182,6 +150,8 @@ struct Handled {
     /// Without a result when the event was put down.
     outcome: Outcome,
     put_down: Option<PutDown>,
+    /// What was kept of the run, if it was put down.
+    ticket: Option<Ticket>,
     deadline: Deadline,
 }
 
@@ -209,6 +179,10 @@ pub(crate) struct Task {
     pub journalled: bool,
     /// Its deadline, and how much of its time is gone. None before its first turn.
     pub begun: Option<(Deadline, Duration)>,
+    /// What its runs came to that were put down.
+    pub repeats: Repeats,
+    /// What it goes on with, if it does not begin at its start.
+    pub resumption: Option<Box<Resumption>>,
 }
 
 /// An event on its way to a worker.
@@ -227,6 +201,8 @@ pub(crate) enum Attempt {
         task: Task,
         /// The call that it waits for. None when it has only taken long.
         waits: Option<Pending>,
+        /// What was kept of the run.
+        ticket: Option<Ticket>,
         /// What it had used by then.
         fuel: u64,
         memory_bytes: u64,
@@ -247,7 +223,7 @@ impl WasmInstance {
             None if recorded || state == State::Fresh => Journal::record(),
             None => Journal::OFF,
         };
-        let start = Start { clock, on: Thread::Lent, patience: Patience::Holds, journal };
+        let start = Start { clock, on: Thread::Lent, patience: Patience::Holds, journal, suspends: false };
         let running = program.running(live.kit(&program), &runtime, start);
         let (started, ran) = depth.within(|| live.start_up(running));
         if let Err(error) = started {
@@ -266,7 +242,16 @@ impl WasmInstance {
                 StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
             }
         };
-        let skill = Skill { id: SkillId::next(), program, runtime, state, init_log, park_after, learnt: Learnt::new() };
+        let skill = Skill {
+            id: SkillId::next(),
+            program,
+            runtime,
+            state,
+            init_log,
+            park_after,
+            learnt: Learnt::new(),
+            repeated_fuel: AtomicU64::new(0),
+        };
         let skill = Arc::new(skill);
         Ok(WasmInstance { shares: Arc::new(Shares::new(&skill)), skill })
     }
@@ -288,6 +273,12 @@ impl WasmInstance {
     /// is done.
     pub fn cache_outcome(&self) -> CacheOutcome {
         self.skill.program.current.cached()
+    }
+
+    /// Fuel of runs that were repeated: of events that were put down while a host call waited, or because they took long on a
+    /// thread that was not the runtime's, and were run again from their start. No receipt has it.
+    pub fn repeated_fuel(&self) -> u64 {
+        self.skill.repeated_fuel.load(Ordering::Relaxed)
     }
 
     /// Which compiler's code its next instance runs.
@@ -323,7 +314,14 @@ impl WasmInstance {
     /// What a kept skill does depends on the events before: its first event is journalled, and for any other the journal
     /// is switched off.
     pub fn run_with(&self, event_type: &str, data: &[u8], journal: Journal) -> Outcome {
-        let run = Run { begun: None, cancel: Cancel::default(), on: Thread::Lent, patience: Patience::Holds };
+        let run = Run {
+            begun: None,
+            cancel: Cancel::default(),
+            on: Thread::Lent,
+            patience: Patience::Holds,
+            suspends: false,
+            resumption: None,
+        };
         match Depth::of_next() {
             Ok(depth) => depth.within(|| self.skill.handle(event_type, data, journal, run)).outcome,
             Err(error) => self.skill.outcome_without_run(error),
@@ -355,7 +353,15 @@ impl WasmInstance {
         journal: Journal,
     ) -> impl Future<Output = Outcome> + Send + 'static + use<> {
         let journalled = !journal.is_off();
-        let task = Task { event_type: event_type.to_owned(), data, journal, journalled, begun: None };
+        let task = Task {
+            event_type: event_type.to_owned(),
+            data,
+            journal,
+            journalled,
+            begun: None,
+            repeats: Repeats::default(),
+            resumption: None,
+        };
         Handling::new(self.shares.share(), task)
     }
 
@@ -400,8 +406,8 @@ pub(crate) enum Thread {
 }
 
 impl Program {
-    fn running(&self, kit: Kit, runtime: &WasmRuntime, start: Start) -> Running {
-        let Start { clock, on, patience, journal } = start;
+    pub(crate) fn running(&self, kit: Kit, runtime: &WasmRuntime, start: Start) -> Running {
+        let Start { clock, on, patience, journal, suspends } = start;
         let Kit { host, mut context } = kit;
         context.journal = journal;
         let watched = runtime.signals();
@@ -424,6 +430,10 @@ impl Program {
             watched,
             patience,
             put_down: None,
+            suspends,
+            fiber: None,
+            left: 0,
+            answer: None,
             allocating: false,
             reply: None,
         }
@@ -442,7 +452,7 @@ impl Skill {
 
     /// Handles an event, from its arrival on a thread to its outcome.
     fn handle(&self, event_type: &str, data: &[u8], mut journal: Journal, run: Run) -> Handled {
-        let Run { begun, cancel, on, patience } = run;
+        let Run { begun, cancel, on, patience, suspends, resumption } = run;
         // First, because an event's time begins with its turn.
         let place = match &self.state {
             StateOf::Fresh(fresh) => Place::Fresh(fresh),
@@ -455,10 +465,15 @@ impl Skill {
             journal.begin();
         }
         let admitted = admissible(event_type, data).and_then(|()| clock.cancel.check());
-        let mut start = Start { clock, on, patience, journal };
+        let mut start = Start { clock, on, patience, journal, suspends };
         let (result, ran) = match (admitted, place) {
             (Err(error), _) => (Err(error), self.nothing_ran()),
-            (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => self.handle_pooled(pool, event_type, data, start),
+            (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => {
+                match resumption.and_then(|resumption| self.go_on(pool, *resumption, &mut start)) {
+                    Some(handled) => handled,
+                    None => self.handle_pooled(pool, event_type, data, start),
+                }
+            }
             (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, start),
             (Ok(()), Place::Kept(kept, slot)) => {
                 if kept.begun.swap(true, Ordering::Relaxed) {
@@ -467,20 +482,21 @@ impl Skill {
                 self.handle_kept(slot, event_type, data, start)
             }
         };
-        let Ran { ledger, journal, log, fuel, memory_bytes, put_down } = ran;
+        let Ran { ledger, journal, log, fuel, memory_bytes, put_down, ticket, .. } = ran;
         let receipt = Receipt { limits: self.program.limits, ledger, fuel, memory_bytes, wall: deadline.elapsed() };
-        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, deadline }
+        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, ticket, deadline }
     }
 
     /// Handles an event of a fresh skill as far as it gets.
     fn attempt(&self, task: Task, cancel: Cancel, on: Thread, patience: Patience) -> Attempt {
-        let Task { event_type, data, mut journal, journalled, begun } = task;
+        let Task { event_type, data, mut journal, journalled, begun, repeats, resumption } = task;
         // A run that may be put down goes on from its journal.
+        let suspends = repeats.are_enough(self.runtime.checkpoints().allowance);
         if !journalled && journal.is_off() && !matches!(patience, Patience::Holds) {
             journal = Journal::record();
         }
-        let Handled { mut outcome, put_down, deadline } =
-            self.handle(&event_type, &data, journal, Run { begun, cancel, on, patience });
+        let run = Run { begun, cancel, on, patience, suspends, resumption };
+        let Handled { mut outcome, put_down, ticket, deadline } = self.handle(&event_type, &data, journal, run);
         let Some(put_down) = put_down else {
             if !journalled {
                 outcome.journal = Journal::OFF;
@@ -493,7 +509,12 @@ impl Skill {
             PutDown::Long => (outcome.journal.again(), None),
         };
         let begun = Some((deadline, deadline.elapsed()));
-        Attempt::PutDown { task: Task { event_type, data, journal, journalled, begun }, waits, fuel, memory_bytes }
+        let repeats = if ticket.is_some() { repeats } else { repeats.one_more(fuel) };
+        if ticket.is_none() {
+            self.repeated_fuel.fetch_add(fuel, Ordering::Relaxed);
+        }
+        let task = Task { event_type, data, journal, journalled, begun, repeats, resumption: None };
+        Attempt::PutDown { task, waits, ticket, fuel, memory_bytes }
     }
 
     fn handle_pooled(
@@ -509,11 +530,7 @@ impl Skill {
         };
         let running = self.program.running(pooled.live.kit(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
-        // Where a run was put down does not matter to an instance that is set back.
-        if is_known(&result) || ran.put_down.is_some() {
-            pool.put(pooled);
-        }
-        (result, ran)
+        self.ended(pool, pooled, result, ran)
     }
 
     fn handle_made(
@@ -595,7 +612,7 @@ impl Skill {
         let mut slot = self.slot(kept, on);
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         let clock = self.clock(None, Cancel::default());
-        let start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF };
+        let start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF, suspends: false };
         let running = self.program.running(live.kit(&self.program), &self.runtime, start);
         live.shut_down(running).0
     }
@@ -610,7 +627,16 @@ impl Skill {
     /// What is left of an event of which nothing ran.
     fn nothing_ran(&self) -> Ran {
         let ledger = Ledger::new(self.program.scope.budget);
-        Ran { ledger, journal: Journal::OFF, log: Vec::new(), fuel: 0, memory_bytes: 0, put_down: None }
+        Ran {
+            ledger,
+            journal: Journal::OFF,
+            log: Vec::new(),
+            fuel: 0,
+            memory_bytes: 0,
+            put_down: None,
+            left: None,
+            ticket: None,
+        }
     }
 
     pub(crate) fn outcome_without_run(&self, error: Error) -> Outcome {

@@ -9,13 +9,15 @@ use cis_wasm_host::{Host, SkillName, SkillScope};
 #[cfg(feature = "singlepass")]
 use crate::background::Background;
 use crate::cache::ArtifactCache;
+use crate::checkpoint::{ALLOWANCE, Checkpoints};
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
 use crate::interrupt::{self, Watch};
 use crate::making::Making;
 use crate::meter::Metering;
 use crate::pool::Pools;
-use crate::run::{LoadSpec, WasmInstance};
+use crate::run::WasmInstance;
+use crate::spec::LoadSpec;
 use crate::worker::{Scope, Workers};
 
 /// Loads skills and runs their events. Cheap to clone; clones are the same runtime.
@@ -34,6 +36,7 @@ struct Inner {
     workers: Arc<Workers>,
     reuse: bool,
     pools: Arc<Pools>,
+    checkpoints: Arc<Checkpoints>,
 }
 
 /// Puts a [`WasmRuntime`] together.
@@ -47,6 +50,8 @@ pub struct RuntimeBuilder {
     reuse: bool,
     max_idle: usize,
     max_idle_bytes: u64,
+    max_checkpoint_bytes: u64,
+    repeated_fuel: u64,
 }
 
 /// How many events may be away from the workers at a time, where nobody said otherwise.
@@ -57,6 +62,9 @@ const DEFAULT_MAX_IDLE: usize = 1_000;
 
 /// How many bytes of their own they may have.
 const DEFAULT_MAX_IDLE_BYTES: u64 = 256 << 20;
+
+/// How many bytes runs that were suspended may take.
+const DEFAULT_MAX_CHECKPOINT_BYTES: u64 = 64 << 20;
 
 impl RuntimeBuilder {
     /// The compiler. [`Compiler::Cranelift`] where nobody said otherwise.
@@ -156,6 +164,28 @@ impl RuntimeBuilder {
         self
     }
 
+    /// How many bytes may be kept of events that wait for a host call, so that they go on where they were instead of being run
+    /// again from their start. 64 MiB where nobody said otherwise.
+    ///
+    /// Kept are the stack and the memory that the event has written, of events for which more than some ten microseconds of
+    /// work would be repeated a second time. An event for which there is no room is run again from its start each time that it
+    /// has waited; what comes of it is the same.
+    #[must_use]
+    pub fn max_checkpoint_bytes(mut self, bytes: u64) -> Self {
+        self.max_checkpoint_bytes = bytes;
+        self
+    }
+
+    /// How much fuel of an event may be used for nothing, because it is run again from its start when it has waited for a host
+    /// call, before what it comes to is [kept](Self::max_checkpoint_bytes) instead. 100,000 where nobody said otherwise.
+    ///
+    /// An event uses this, and at the most once its own fuel, beside what stands in its receipt.
+    #[must_use]
+    pub fn repeated_fuel(mut self, fuel: u64) -> Self {
+        self.repeated_fuel = fuel;
+        self
+    }
+
     /// Guest code without fuel and deadline: nothing ends it but its own end, a trap, or a host call. For measuring what
     /// limits cost, and for nothing else.
     #[cfg(feature = "unmetered")]
@@ -189,6 +219,7 @@ impl RuntimeBuilder {
             workers: Arc::new(workers),
             reuse: self.reuse,
             pools: Arc::new(pools),
+            checkpoints: Checkpoints::new(self.repeated_fuel, self.max_checkpoint_bytes),
         };
         Ok(WasmRuntime { inner: Arc::new(inner) })
     }
@@ -215,6 +246,8 @@ impl WasmRuntime {
             reuse: true,
             max_idle: DEFAULT_MAX_IDLE,
             max_idle_bytes: DEFAULT_MAX_IDLE_BYTES,
+            max_checkpoint_bytes: DEFAULT_MAX_CHECKPOINT_BYTES,
+            repeated_fuel: ALLOWANCE,
         }
     }
 
@@ -248,10 +281,16 @@ impl WasmRuntime {
         WasmInstance::load(self.clone(), wasm, spec)
     }
 
-    /// Gives up all instances that wait for events, for when the process runs short of memory or addresses. Later events get
-    /// new ones.
+    /// Gives up all instances that wait for events, and all that is kept of events that wait, for when the process runs short of
+    /// memory or addresses. Later events get new ones, and events that wait are run again from their start.
     pub fn release_idle(&self) {
         self.inner.pools.release_all();
+        self.inner.checkpoints.release_all();
+    }
+
+    /// Bytes that are kept of events that wait: see [`RuntimeBuilder::max_checkpoint_bytes`].
+    pub fn checkpoint_bytes(&self) -> u64 {
+        self.inner.checkpoints.bytes()
     }
 
     pub(crate) fn reuses(&self) -> bool {
@@ -260,6 +299,10 @@ impl WasmRuntime {
 
     pub(crate) fn pools(&self) -> &Arc<Pools> {
         &self.inner.pools
+    }
+
+    pub(crate) fn checkpoints(&self) -> &Arc<Checkpoints> {
+        &self.inner.checkpoints
     }
 
     pub(crate) fn making(&self) -> &Making {

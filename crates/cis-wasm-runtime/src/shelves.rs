@@ -35,6 +35,15 @@ impl<T> Shelves<T> {
         here.or_else(|| shelves.find_map(|shelf| shelf.lock().pop()))
     }
 
+    /// One of the things that wait, if it is the one.
+    pub(crate) fn take_the(&self, is_it: impl Fn(&T) -> bool) -> Option<T> {
+        self.nearest_first().find_map(|shelf| {
+            let mut shelf = shelf.lock();
+            let place = shelf.iter().position(&is_it)?;
+            Some(shelf.remove(place))
+        })
+    }
+
     /// Puts one down, or gives it back where there is no room.
     pub(crate) fn put(&self, thing: T) -> Option<T> {
         for shelf in self.nearest_first() {

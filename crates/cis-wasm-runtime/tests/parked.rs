@@ -13,7 +13,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, InMemory, Journal, Resource};
 use cis_wasm_runtime::{Compiler, Outcome, WasmInstance, WasmRuntime};
-use common::waiting::{LateAi, all, asking, load};
+use common::waiting::{LateAi, all, asking, load, thinking};
 use common::{Guest, module};
 
 #[test]
@@ -39,6 +39,43 @@ fn an_event_that_was_put_down_is_none_the_worse() {
             assert_eq!(parked.journal.entries(), held.journal.entries());
         }
     }
+}
+
+#[test]
+fn an_event_that_waits_twenty_times_does_its_work_twice_at_the_most() {
+    for compiler in Compiler::ALL {
+        for work in [10, 1_000, 20_000, 500_000] {
+            let ai = LateAi::default();
+            ai.answer_all();
+            let skill = load(&thinking(work, &ai), *compiler);
+            for data in [&b"twenty calls in a row"[..], b"seven"] {
+                let held = skill.run_with("go", data, Journal::record());
+                let before = skill.repeated_fuel();
+                let event = skill.handle_with("go", Bytes::from(data), Journal::record().traced());
+                let parked = all(vec![event], |_| {}).remove(0);
+                same(&parked, &held);
+                assert!(held.result.is_ok(), "{:?}", held.result);
+                let rests = parked.journal.trace().unwrap().rests();
+                assert!(rests.len() >= data.len() && rests.iter().all(|rest| rest.caught_up.is_some()), "{rests:?}");
+                // A slice of fuel at the beginning, and all of the work once more.
+                let (repeated, fuel) = (skill.repeated_fuel() - before, held.receipt.fuel);
+                assert!(repeated <= fuel + 500_000, "{repeated} beside {fuel}, {}", compiler.name());
+                if work >= 20_000 {
+                    assert!(repeated < fuel / 2, "{repeated} beside {fuel}, {}", compiler.name());
+                }
+            }
+        }
+    }
+}
+
+#[track_caller]
+fn same(parked: &Outcome, held: &Outcome) {
+    let ended = |outcome: &Outcome| outcome.result.as_ref().map_err(ToString::to_string).cloned();
+    assert_eq!(ended(parked), ended(held));
+    assert_eq!(parked.log, held.log);
+    assert_eq!(parked.receipt.ledger, held.receipt.ledger);
+    assert_eq!((parked.receipt.fuel, parked.receipt.memory_bytes), (held.receipt.fuel, held.receipt.memory_bytes));
+    assert_eq!(parked.journal.entries(), held.journal.entries());
 }
 
 #[test]

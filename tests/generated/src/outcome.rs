@@ -10,6 +10,12 @@ use cis_wasm_runtime::{Compiler, Error, ErrorKind, LoadSpec, Outcome, TrapKind, 
 /// One runtime for each compiler of this build.
 static RUNTIMES: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| runtimes(true));
 
+/// The same, where an event that waits a second time is suspended, however little it has done.
+static SUSPENDING: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| {
+    let runtime = |compiler| WasmRuntime::builder().compiler(compiler).workers(1).repeated_fuel(0).build();
+    Compiler::ALL.iter().map(|compiler| runtime(*compiler).expect("every compiler of this build is there")).collect()
+});
+
 /// The same, where no instance sees a second event.
 static ALONE: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| runtimes(false));
 
@@ -31,6 +37,11 @@ pub(crate) fn load(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmI
 /// Loads a module on one of the compilers, so that a fresh skill's events have instances of their own.
 pub(crate) fn load_alone(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
     ALONE[compiler].load(wasm, spec)
+}
+
+/// Loads a module on one of the compilers, so that its events are suspended where they wait.
+pub(crate) fn load_suspending(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
+    SUSPENDING[compiler].load(wasm, spec)
 }
 
 /// The compiler's name.

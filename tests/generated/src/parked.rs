@@ -8,7 +8,7 @@ use cis_wasm_host::{Journal, Resource, SkillScope};
 use cis_wasm_runtime::{Error, ErrorKind, LoadSpec, State, WasmInstance};
 
 use crate::host::{Store, granted, late_host_with};
-use crate::outcome::{Seen, compilers, is_stack_overflow, lawful, limits, load, name};
+use crate::outcome::{Seen, compilers, is_stack_overflow, lawful, limits, load, load_suspending, name};
 use crate::replay::Kept;
 use crate::tally::Tally;
 
@@ -38,6 +38,8 @@ struct Case {
     data: Vec<u8>,
     /// The compiler that the event is held and parked on. It is replayed on the next one.
     compiler: usize,
+    /// Whether it goes on where it was from its second wait on, or is run again from its start as long as that is little.
+    suspends: bool,
 }
 
 impl<'a> Arbitrary<'a> for Case {
@@ -46,7 +48,8 @@ impl<'a> Arbitrary<'a> for Case {
         let fuel = if u.ratio(1, 4)? { 1_000_000 } else { u.int_in_range(5_000..=80_000)? };
         let compiler = u.int_in_range(0..=compilers() - 1)?;
         let len = u.int_in_range(0..=40)?;
-        Ok(Case { fuel, compiler, data: u.bytes(len)?.to_vec(), wasm: talkative::wasm(u)? })
+        let suspends = u.arbitrary()?;
+        Ok(Case { fuel, compiler, suspends, data: u.bytes(len)?.to_vec(), wasm: talkative::wasm(u)? })
     }
 }
 
@@ -71,6 +74,7 @@ impl Case {
         }
 
         store.empty();
+        let before = skill.repeated_fuel();
         let event = skill.handle_with("event", Bytes::from(self.data.clone()), Journal::record().traced());
         let outcome = pollster::block_on(event);
         let parks = outcome.journal.trace().map_or(0, |trace| trace.rests().len());
@@ -82,6 +86,10 @@ impl Case {
         tally.count_many("parks", parks as u64);
         if parks > 0 {
             tally.count("parked");
+        }
+        if self.suspends && parks > 2 {
+            // Once to the first wait, and never after that.
+            tally.count(if skill.repeated_fuel() - before <= held.fuel { "went_on" } else { "began_again" });
         }
         self.replays(&kept, &held, parks > 0, tally);
     }
@@ -111,6 +119,7 @@ impl Case {
         spec.limits = limits(self.fuel);
         spec.state = State::Fresh;
         spec.park_after = std::time::Duration::ZERO;
+        let load = if self.suspends { load_suspending } else { load };
         load(self.compiler, &self.wasm, spec)
     }
 }

@@ -11,6 +11,8 @@ fn hold(from: u64) {
     assert_eq!(tally.of("modules") + tally.of("not_generated"), 400);
     assert!(tally.of("parked_and_replayed") >= 250, "{tally}");
     assert!(tally.of("parks") > 2_000 && tally.of("calls") > tally.of("parks"), "{tally}");
+    // Most can be suspended. Others change what is not set back.
+    assert!(tally.of("went_on") > 30 && tally.of("went_on") > tally.of("began_again"), "{tally}");
     for code in ["answered", "out_of_fuel", "out_of_host_calls", "skill_failed", "trap_out_of_bounds"] {
         assert!(tally.of(code) > 0, "{code}: {tally}");
     }

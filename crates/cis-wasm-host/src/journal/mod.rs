@@ -221,6 +221,14 @@ impl Journal {
         }
     }
 
+    /// The run goes on where it was put down, with its last call's answer: for the trace.
+    pub fn went_on(&mut self) {
+        if let Some(trace) = &mut self.trace {
+            trace.resumed();
+            trace.caught_up();
+        }
+    }
+
     /// Whether a run whose guest has returned made all of the calls that this journal began with. One that was stopped,
     /// by its deadline for one, need not have.
     ///

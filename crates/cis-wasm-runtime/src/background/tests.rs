@@ -7,8 +7,9 @@ use cis_wasm_host::{Host, InMemory, SkillScope};
 
 use super::*;
 use crate::cache::{ArtifactCache, CacheOutcome};
-use crate::run::{LoadSpec, Outcome, State, WasmInstance};
+use crate::run::{Outcome, WasmInstance};
 use crate::runtime::WasmRuntime;
+use crate::spec::{LoadSpec, State};
 use crate::tier::Tier;
 use crate::{Compiler, ErrorKind};
 

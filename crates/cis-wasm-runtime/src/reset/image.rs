@@ -114,6 +114,17 @@ impl Image {
         unsafe { system::protect(base, self.len, access) }
     }
 
+    /// Whether these are the bytes of a whole page. Beyond the image's end all are zeros.
+    pub(super) fn shows(&self, page: usize, bytes: &[u8]) -> bool {
+        match self.places.get(page).copied().unwrap_or(0) {
+            0 => bytes.iter().all(|byte| *byte == 0),
+            place => {
+                let begin = (place as usize - 1) * bytes.len();
+                self.bytes()[begin..begin + bytes.len()] == *bytes
+            }
+        }
+    }
+
     /// Copies the image of one page to `to`.
     ///
     /// # Safety

@@ -51,28 +51,28 @@ fn most_stretches() -> isize {
 
 /// A linear memory that shows an image, or zeros where there is none yet.
 pub(crate) struct Space {
-    base: *mut u8,
+    pub(super) base: *mut u8,
     /// Bytes reserved from there on.
     reserved: usize,
     definition: NonNull<VMMemoryDefinition>,
     /// The type it was declared with, capped.
     ty: MemoryType,
-    page_size: usize,
+    pub(super) page_size: usize,
     most_stretches: isize,
     /// What it is set back to. A template has none until its own is taken.
-    image: OnceLock<Arc<Image>>,
+    pub(super) image: OnceLock<Arc<Image>>,
     /// Whether the instance is complete. Until then its data segments are written, which the image has already.
     complete: AtomicBool,
     /// Pages that may have been written to.
-    written: Pages,
+    pub(super) written: Pages,
     /// How many those are.
     noted: AtomicUsize,
     /// How many stretches they are in.
     stretches: AtomicIsize,
     /// Whether all of memory may have been written to.
-    open: AtomicBool,
+    pub(super) open: AtomicBool,
     /// Whether all that was grown may have been.
-    grown_open: AtomicBool,
+    pub(super) grown_open: AtomicBool,
     /// When it is learnt anew which pages are written to.
     lessons: Lessons,
 }
@@ -341,7 +341,7 @@ impl Space {
     }
 
     /// Adds pages at the end.
-    fn grow(&self, delta: WasmPages) -> Result<WasmPages, MemoryError> {
+    pub(super) fn grow(&self, delta: WasmPages) -> Result<WasmPages, MemoryError> {
         let current = self.wasm_pages();
         let could_not = MemoryError::CouldNotGrow { current, attempted_delta: delta };
         let most = self.ty.maximum.unwrap_or(WasmPages::max_value()).min(WasmPages::max_value());

@@ -14,6 +14,15 @@ use wasmer::{MemoryError, MemoryType};
 pub(crate) enum Image {}
 
 /// There is none.
+pub(crate) enum Written {}
+
+impl Written {
+    pub(crate) fn size(&self) -> usize {
+        match *self {}
+    }
+}
+
+/// There is none.
 #[derive(Debug)]
 pub(crate) enum Space {}
 
@@ -46,6 +55,14 @@ impl Space {
     }
 
     pub(crate) fn note(&self, _: Range<usize>) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn written(&self, _: usize) -> Option<Written> {
+        match *self {}
+    }
+
+    pub(crate) fn write_again(&self, _: &Written) -> bool {
         match *self {}
     }
 

@@ -20,6 +20,8 @@ pub struct AiState {
     pub asked: AtomicUsize,
     pub given_up: AtomicUsize,
     open: Mutex<(bool, Vec<Waker>)>,
+    /// How many may go although it is not open.
+    once: AtomicUsize,
 }
 
 impl LateAi {
@@ -27,6 +29,20 @@ impl LateAi {
         let mut open = self.0.open.lock().unwrap();
         open.0 = true;
         std::mem::take(&mut open.1).into_iter().for_each(Waker::wake);
+    }
+}
+
+impl LateAi {
+    /// Answers those that wait, and none that come later.
+    pub fn answer_once(&self) {
+        let mut open = self.0.open.lock().unwrap();
+        self.0.once.fetch_add(open.1.len(), Ordering::SeqCst);
+        std::mem::take(&mut open.1).into_iter().for_each(Waker::wake);
+    }
+
+    /// How many wait.
+    pub fn waiting(&self) -> usize {
+        self.0.open.lock().unwrap().1.len()
     }
 }
 
@@ -47,10 +63,15 @@ impl AiBackend for LateAi {
         let mut first = true;
         std::future::poll_fn(|context| {
             let mut open = self.0.open.lock().unwrap();
+            let let_through = |left: usize| left.checked_sub(1);
+            if !first && self.0.once.fetch_update(Ordering::SeqCst, Ordering::SeqCst, let_through).is_ok() {
+                return Poll::Ready(());
+            }
             // Never at once, so that every call is one that waits.
             if open.0 && !std::mem::take(&mut first) {
                 return Poll::Ready(());
             }
+            first = false;
             match open.0 {
                 true => context.waker().wake_by_ref(),
                 false => open.1.push(context.waker().clone()),
@@ -88,6 +109,68 @@ pub fn asking(work: u32, ai: &LateAi) -> Guest {
         spec.limits.deadline = Duration::from_secs(3600);
         spec.host = Host::builder().memory(InMemory::new()).ai(ai.clone()).build();
     })
+}
+
+/// A skill with these fields, which can ask the AI, log, and store.
+pub fn module_asking(fields: &str, ai: &LateAi) -> Guest {
+    let guest = module(&format!(
+        r#"(module
+        (import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
+        (import "env" "host_memory_set" (func $set (param i32 i32 i32 i32) (result i32)))
+        (import "env" "host_log" (func $log (param i32 i32 i32)))
+        (memory (export "memory") 1) (data (i32.const 0) "key")
+        {fields})"#
+    ));
+    guest.with(|spec| {
+        spec.park_after = Duration::ZERO;
+        spec.scope.grants.ai = true;
+        spec.limits.deadline = Duration::from_secs(3600);
+        spec.host = Host::builder().memory(InMemory::new()).ai(ai.clone()).build();
+    })
+}
+
+/// The same skill, that works before every question, and keeps what it is answered: its response is a hash of that, of the
+/// work, and of memory that it grew.
+pub fn thinking(work: u32, ai: &LateAi) -> Guest {
+    let fields = format!(
+        r#"(global $steps (mut i32) (i32.const 0))
+        (global $hash (mut i64) (i64.const 1))
+        (func $mix (param i64)
+          (global.set $hash (i64.mul (i64.rotl (i64.xor (global.get $hash) (local.get 0)) (i64.const 23))
+            (i64.const 6364136223846793005))))
+        (func $think (param $depth i32) (param $data i32) (param $left i32) (result i64) (local $work i32)
+          ;; a stack that is more than a frame
+          (if (local.get $depth)
+            (then (return (i64.add (i64.const 1)
+              (call $think (i32.sub (local.get $depth) (i32.const 1)) (local.get $data) (local.get $left))))))
+          (local.set $work (i32.const {work}))
+          (loop
+            (i32.store (i32.add (i32.const 4096) (i32.shl (i32.and (local.get $work) (i32.const 8191)) (i32.const 2)))
+              (i32.add (local.get $work) (global.get $steps)))
+            (br_if 0 (local.tee $work (i32.sub (local.get $work) (i32.const 1)))))
+          (global.set $steps (i32.add (global.get $steps) (i32.const 1)))
+          (if (i32.eq (i32.and (global.get $steps) (i32.const 7)) (i32.const 3))
+            (then (call $mix (i64.extend_i32_s (memory.grow (i32.const 1))))
+                  (i32.store (i32.sub (i32.shl (memory.size) (i32.const 16)) (i32.const 8)) (global.get $steps))))
+          (call $log (i32.const 1) (local.get $data) (local.get $left))
+          (drop (call $set (i32.const 0) (i32.const 3) (local.get $data) (local.get $left)))
+          (call $ask (local.get $data) (local.get $left)))
+        (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+          (result i64) (local $left i32) (local $reply i64) (local $at i32)
+          (local.set $left (local.get $len))
+          (loop
+            (local.set $reply (call $think (i32.const 20) (local.get $data) (local.get $left)))
+            (call $mix (local.get $reply))
+            (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
+          (loop
+            (call $mix (i64.load (local.get $at)))
+            (br_if 0 (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 8)))
+              (i32.shl (memory.size) (i32.const 16)))))
+          (i64.store (i32.const 64) (global.get $hash))
+          (i64.const {response}))"#,
+        response = (64_u64 << 32) | 8
+    );
+    module_asking(&fields, ai)
 }
 
 pub fn load(guest: &Guest, compiler: Compiler) -> WasmInstance {

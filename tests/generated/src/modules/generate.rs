@@ -9,16 +9,22 @@ use wasm_smith::{Config, Module};
 
 /// A module that keeps the contract: it imports what the host has, and exports what a skill must.
 pub(crate) fn wasm(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    module(u, Some(IMPORTED.clone()))
+    let config = config(u, Some(IMPORTED.clone()))?;
+    Ok(Module::new(config, u)?.to_bytes())
 }
 
-/// The same without any import.
+/// The same without any import. Most have nothing that keeps their instances from being set back.
 pub(crate) fn silent(u: &mut Unstructured<'_>) -> Result<Vec<u8>> {
-    module(u, None)
+    let lasts = u.ratio(1, 4)?;
+    let config = config(u, None)?;
+    let max_tables = if lasts { config.max_tables } else { 0 };
+    let (bulk_memory_enabled, reference_types_enabled) = (lasts, lasts);
+    let config = Config { max_tables, bulk_memory_enabled, reference_types_enabled, ..config };
+    Ok(Module::new(config, u)?.to_bytes())
 }
 
-fn module(u: &mut Unstructured<'_>, available_imports: Option<Vec<u8>>) -> Result<Vec<u8>> {
-    let config = Config {
+fn config(u: &mut Unstructured<'_>, available_imports: Option<Vec<u8>>) -> Result<Config> {
+    Ok(Config {
         max_imports: if available_imports.is_some() { Config::default().max_imports } else { 0 },
         available_imports,
         exports: Some(exported(u)?),
@@ -55,8 +61,7 @@ fn module(u: &mut Unstructured<'_>, available_imports: Option<Vec<u8>>) -> Resul
         max_data_segments: 6,
         generate_custom_sections: u.ratio(1, 8)?,
         ..Config::default()
-    };
-    Ok(Module::new(config, u)?.to_bytes())
+    })
 }
 
 /// A module with every import of the contract.
