@@ -8,7 +8,7 @@
 //!
 //! So a module is rewritten before it is metered: before every instruction that may trap like that, it makes sure of
 //! [`HEADROOM`] by using it, in calls of its own. Where there is less, the overflow happens there, in guest code, which
-//! holds nothing. Operations on memory, which are common, do so only when they are about to trap.
+//! holds nothing. (Code that cannot pay traps in guest code anyway.) Operations on memory, which are common, do so only when they are about to trap.
 //!
 //! Invariant: no instruction that ends in [`Risk`] runs with less than [`HEADROOM`] of stack, if it traps.
 

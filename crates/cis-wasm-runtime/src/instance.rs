@@ -474,7 +474,10 @@ fn answered(exports: &Exports, home: &mut Home, returned: Option<i64>) -> Result
 /// Whether an error may come of a limit on guest code. The guest's own traps may look the same: then its counter is not below
 /// zero, and nobody stopped it. And an empty counter looks like all fuel used where nobody knows that it was emptied.
 fn is_limit(error: &Error) -> bool {
-    let trap = matches!(error.kind(), ErrorKind::Trapped { trap: TrapKind::Unreachable | TrapKind::StackOverflow, .. });
+    let trap = matches!(
+        error.kind(),
+        ErrorKind::Trapped { trap: TrapKind::DivisionByZero | TrapKind::Unreachable | TrapKind::StackOverflow, .. }
+    );
     trap || matches!(error.kind(), ErrorKind::OutOfFuel { .. })
 }
 

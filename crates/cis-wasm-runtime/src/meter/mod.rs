@@ -1,7 +1,8 @@
 //! Fuel: counted by the guest's own code, so that it is the same on every machine and every compiler.
 //!
 //! Before a module is compiled it is rewritten. A global of its own holds the fuel that is left; every stretch of code that
-//! is entered subtracts what it costs and, when the global falls below zero, traps. How long that takes is no business of
+//! is entered subtracts what it costs and, when the global falls below zero, traps; as a division by zero, since that is a trap
+//! of guest code and needs none of its stack ([`crate::headroom`]). How long that takes is no business of
 //! this code: [`crate::interrupt`] stops a run from outside. Where it cannot, code that has used up a slice calls the host
 //! instead ([`Metering::Asks`]), which looks at the clock and gives it the next one.
 //!

@@ -478,7 +478,8 @@ impl Metered<'_> {
         }
     }
 
-    /// Ends the run, or asks for more, when the counter's value, on the stack, is below zero.
+    /// Ends the run, or asks for more, when the counter's value, on the stack, is below zero. It ends in guest code:
+    /// `unreachable` is a trap of the engine's (see [`crate::headroom`]), and comes after one that is not.
     fn settle(&mut self) {
         self.function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::I64LtS);
         self.function.instruction(&Instruction::If(BlockType::Empty));
@@ -486,6 +487,9 @@ impl Metered<'_> {
         if self.exhausted == Metering::Asks {
             self.look_at_the_clock();
         } else {
+            if !unwired(Limit::Headroom) {
+                self.function.instructions().i32_const(1).i32_const(0).i32_div_u().drop();
+            }
             self.function.instruction(&Instruction::Unreachable);
         }
         self.function.instruction(&Instruction::End);
