@@ -47,6 +47,8 @@ const MOST_WORK: u64 = 20_000_000;
 pub(crate) struct Shape {
     /// Functions imported, all from the host.
     pub imports: Vec<&'static str>,
+    /// How many functions there are, with those.
+    pub functions: u32,
     /// Exports of the contract that the module has, with the result of those that may have more than one.
     pub exports: Vec<(&'static str, Option<ValType>)>,
     /// Whether the module has a start function.
@@ -246,6 +248,7 @@ impl<'a> Module<'a> {
             .filter(|wanted| *wanted <= limit || unwired(Limit::Tables))
             .ok_or(ErrorKind::TableTooLarge { wanted, limit })?;
         Ok(Shape {
+            functions: self.functions.len() as u32,
             imports,
             exports,
             has_start: self.has_start,

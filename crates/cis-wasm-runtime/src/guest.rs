@@ -14,13 +14,14 @@ use crate::interrupt;
 use crate::memory::GuestMemory;
 use crate::pending::Pending;
 use crate::room::Allocator;
+use crate::trap::Authored;
 use crate::wait::{block_on, on_the_spot, poll_for};
 use crate::worker::{Away, SkillId, Workers};
 
 /// What an instance's imports find.
 pub(crate) struct Guest {
-    /// Functions the module imports, for naming frames.
-    pub imports: u32,
+    /// The module's functions, for naming frames.
+    pub authored: Authored,
     /// The cap on memory in bytes, for errors.
     pub memory_cap: u64,
     /// Set once, right after instantiation and before any of the guest's code runs.

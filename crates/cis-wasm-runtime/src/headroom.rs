@@ -8,9 +8,10 @@
 //!
 //! So a module is rewritten before it is metered: before every instruction that may trap like that, it makes sure of
 //! [`HEADROOM`] by using it, in calls of its own. Where there is less, the overflow happens there, in guest code, which
-//! holds nothing. (Code that cannot pay traps in guest code anyway.) Operations on memory, which are common, do so only when they are about to trap.
+//! holds nothing. Copying and filling memory, which are common, are left to the functions that metering adds for them: these
+//! look first, and trap in guest code. So does code that cannot pay.
 //!
-//! Invariant: no instruction that ends in [`Risk`] runs with less than [`HEADROOM`] of stack, if it traps.
+//! Invariant: no instruction that [`is_risky`] runs with less than [`HEADROOM`] of stack.
 
 use cis_wasm_host::unwired::{Limit, unwired};
 use wasm_encoder::reencode::{Error as ReencodeError, Reencode, utils};
@@ -42,29 +43,18 @@ pub(crate) fn reserve(wasm: Vec<u8>) -> Result<Vec<u8>, Error> {
     Ok(module.finish())
 }
 
-/// How an instruction may trap in the engine's code.
-enum Risk {
-    /// An operation on memory. Below its length on the stack are an address, and another one (a `source`) or a value.
-    Memory { source: bool },
-    /// Anything else.
-    Other,
-}
-
-impl Risk {
-    fn of(operator: &Operator<'_>) -> Option<Self> {
-        match operator {
-            Operator::MemoryCopy { .. } => Some(Risk::Memory { source: true }),
-            Operator::MemoryFill { .. } => Some(Risk::Memory { source: false }),
-            Operator::Unreachable
+/// Whether an instruction may trap in the engine's code. Copying and filling memory do not get that far.
+fn is_risky(operator: &Operator<'_>) -> bool {
+    matches!(
+        operator,
+        Operator::Unreachable
             | Operator::MemoryInit { .. }
             | Operator::TableCopy { .. }
             | Operator::TableFill { .. }
             | Operator::TableGet { .. }
             | Operator::TableInit { .. }
-            | Operator::TableSet { .. } => Some(Risk::Other),
-            _ => None,
-        }
-    }
+            | Operator::TableSet { .. }
+    )
 }
 
 /// The rewriting: two functions behind all others, and calls to the first.
@@ -72,12 +62,6 @@ impl Risk {
 struct Guard {
     types: u32,
     functions: u32,
-    /// Parameters of each type.
-    type_params: Vec<u32>,
-    /// Type of each function with a body.
-    body_types: Vec<u32>,
-    /// The next body.
-    body: usize,
 }
 
 impl Guard {
@@ -88,10 +72,7 @@ impl Guard {
         for payload in Parser::new(0).parse_all(wasm) {
             match payload? {
                 Payload::TypeSection(types) => {
-                    for ty in types.into_iter_err_on_gc_types() {
-                        guard.type_params.push(ty?.params().len() as u32);
-                    }
-                    guard.types = guard.type_params.len() as u32;
+                    guard.types = types.into_iter_err_on_gc_types().count() as u32;
                 }
                 Payload::ImportSection(imports) => {
                     for import in imports.into_imports() {
@@ -99,14 +80,11 @@ impl Guard {
                     }
                 }
                 Payload::FunctionSection(functions) => {
-                    for ty in functions {
-                        guard.body_types.push(ty?);
-                    }
-                    guard.functions += guard.body_types.len() as u32;
+                    guard.functions += functions.count();
                 }
                 Payload::CodeSectionEntry(body) if !risky => {
                     for operator in body.get_operators_reader()? {
-                        risky |= Risk::of(&operator?).is_some();
+                        risky |= is_risky(&operator?);
                     }
                 }
                 _ => {}
@@ -160,43 +138,7 @@ impl Guard {
         function.instruction(&Instruction::End).instruction(&Instruction::End);
         function
     }
-
-    /// Sees to it that a copy or fill out of bounds has room to trap. Its operands are on the stack and stay there.
-    fn before_memory(&self, function: &mut Function, first: u32, source: bool) {
-        let [to, from, len] = [first, first + 1, first + 2];
-        function
-            .instruction(&Instruction::LocalSet(len))
-            .instruction(&Instruction::LocalSet(from))
-            .instruction(&Instruction::LocalTee(to));
-        if source {
-            // The higher of both addresses.
-            function
-                .instruction(&Instruction::LocalGet(from))
-                .instruction(&Instruction::LocalGet(to))
-                .instruction(&Instruction::LocalGet(from))
-                .instruction(&Instruction::I32GtU)
-                .instruction(&Instruction::Select);
-        }
-        function
-            .instruction(&Instruction::I64ExtendI32U)
-            .instruction(&Instruction::LocalGet(len))
-            .instruction(&Instruction::I64ExtendI32U)
-            .instruction(&Instruction::I64Add)
-            .instruction(&Instruction::MemorySize(0))
-            .instruction(&Instruction::I64ExtendI32U)
-            .instruction(&Instruction::I64Const(16))
-            .instruction(&Instruction::I64Shl)
-            .instruction(&Instruction::I64GtU)
-            .instruction(&Instruction::If(BlockType::Empty))
-            .instruction(&Instruction::Call(self.reserve_function()))
-            .instruction(&Instruction::End)
-            .instruction(&Instruction::LocalGet(to))
-            .instruction(&Instruction::LocalGet(from))
-            .instruction(&Instruction::LocalGet(len));
-    }
 }
-
-const _: () = assert!(wasmer::WASM_PAGE_SIZE == 1 << 16, "the page size is written above as a shift");
 
 impl Reencode for Guard {
     type Error = std::convert::Infallible;
@@ -248,31 +190,16 @@ impl Reencode for Guard {
     }
 
     fn parse_function_body(&mut self, code: &mut CodeSection, body: FunctionBody<'_>) -> Result<(), ReencodeError> {
-        let ty = self.body_types.get(self.body).copied().unwrap_or(0);
-        self.body += 1;
-        let mut first_free = self.type_params.get(ty as usize).copied().unwrap_or(0);
         let mut locals = Vec::new();
         for group in body.get_locals_reader()? {
             let (count, ty) = group?;
-            first_free += count;
             locals.push((count, self.val_type(ty)?));
-        }
-        let mut on_memory = false;
-        for operator in body.get_operators_reader()? {
-            on_memory |= matches!(Risk::of(&operator?), Some(Risk::Memory { .. }));
-        }
-        if on_memory {
-            locals.push((3, ValType::I32));
         }
         let mut function = Function::new(locals);
         for operator in body.get_operators_reader()? {
             let operator = operator?;
-            match Risk::of(&operator) {
-                Some(Risk::Memory { source }) => self.before_memory(&mut function, first_free, source),
-                Some(Risk::Other) => {
-                    function.instruction(&Instruction::Call(self.reserve_function()));
-                }
-                None => {}
+            if is_risky(&operator) {
+                function.instruction(&Instruction::Call(self.reserve_function()));
             }
             function.instruction(&self.instruction(operator)?);
         }
@@ -298,6 +225,8 @@ mod tests {
     fn what_cannot_trap_in_the_engine_stays_as_it_is() {
         assert_eq!(reserved("(module (func (drop (i32.div_s (i32.const 1) (i32.const 0)))))"), "as it was");
         assert_eq!(reserved("(module)"), "as it was");
+        let copying = "(memory.copy (i32.const 0) (i32.const 1) (i32.const 2))";
+        assert_eq!(reserved(&format!("(module (memory 1) (func {copying}))")), "as it was");
     }
 
     #[test]
@@ -305,8 +234,6 @@ mod tests {
         for body in [
             "unreachable",
             "i32.const 1 unreachable unreachable drop",
-            "(memory.copy (local.get 0) (i32.const 1) (i32.const 2))",
-            "(memory.fill (local.get 0) (i32.const 1) (i32.const 2)) (memory.copy (i32.const 0) (i32.const 1) (i32.const 2))",
             "(memory.init 0 (i32.const 0) (i32.const 0) (i32.const 1))",
             "(drop (table.get 0 (i32.const 1)))",
             "(table.set 0 (i32.const 1) (ref.null func))",

@@ -40,7 +40,7 @@ use crate::native::{Env, Func, Home, address, enter, link};
 use crate::program::{Code, Program};
 use crate::reset::{Image, Space};
 use crate::room::{Allocator, Arena, give};
-use crate::trap::{self, TrapKind};
+use crate::trap::{self, Authored, TrapKind};
 use crate::tunables::{CappedTunables, Spaces};
 
 /// An instance.
@@ -153,7 +153,7 @@ impl Live {
         }
         let mut store = Store::new(engine);
         let guest = Guest {
-            imports: program.shape.imports.len() as u32,
+            authored: Authored::of(&program.shape),
             memory_cap: program.limits.memory_bytes,
             parts: None,
             running: None,
@@ -336,7 +336,7 @@ impl Live {
             let fiber = fiber.as_deref();
             let rest = |_: &mut Env| fiber.and_then(Fiber::go_on);
             // SAFETY: it borrows the fiber of this instance, and owns nothing while the guest runs.
-            let returned = unsafe { enter(home, rest) }.map_err(|error| trap::classify(error, home.get().imports))?;
+            let returned = unsafe { enter(home, rest) }.map_err(|error| trap::classify(error, home.get().authored))?;
             answered(exports, home, returned).map(|(bytes, _)| bytes)
         })
     }
@@ -505,7 +505,7 @@ fn not_instantiated(error: InstantiationError, program: &Program) -> Error {
     match error {
         // Segments that do not fit are the module's; that they do not can be seen only here.
         InstantiationError::Link(LinkError::Trap(error)) | InstantiationError::Start(error) => {
-            trap::classify(error, program.shape.imports.len() as u32)
+            trap::classify(error, Authored::of(&program.shape))
         }
         InstantiationError::Link(LinkError::Resource(message)) => {
             ErrorKind::Internal { message: format!("no memory for an instance: {message}") }.into()
@@ -516,7 +516,7 @@ fn not_instantiated(error: InstantiationError, program: &Program) -> Error {
 
 /// What came of entering the guest.
 fn entered<T>(result: Result<Result<T, Error>, RuntimeError>, home: &Home) -> Result<T, Error> {
-    result.unwrap_or_else(|error| Err(trap::classify(error, home.get().imports)))
+    result.unwrap_or_else(|error| Err(trap::classify(error, home.get().authored)))
 }
 
 /// What the guest told beside a status: its text, and the failed host call that the status comes from.

@@ -6,6 +6,7 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::RuntimeError;
 use wasmer::sys::vm::TrapCode;
 
+use crate::check::Shape;
 use crate::error::{Error, ErrorKind};
 use crate::imports::Stop;
 use crate::meter::ADDED_FUNCTIONS;
@@ -107,19 +108,38 @@ impl fmt::Display for Frame {
     }
 }
 
+/// How many functions a module has as its author built it, before others were added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Authored {
+    pub imports: u32,
+    /// With those that are imported.
+    pub functions: u32,
+}
+
+impl Authored {
+    pub(crate) fn of(shape: &Shape) -> Self {
+        Authored { imports: shape.imports.len() as u32, functions: shape.functions }
+    }
+
+    /// The author's index of a function, unless it is one of ours. Metering puts its imports behind the module's own, which
+    /// moves every defined function, and others come behind all.
+    fn index(self, index: u32) -> Option<u32> {
+        let index = if index < self.imports { index } else { index.saturating_sub(ADDED_FUNCTIONS) };
+        (index < self.functions).then_some(index)
+    }
+}
+
 /// What a failed call into the guest means.
-///
-/// `imports` is the number of functions the module imports, before metering added its own.
-pub(crate) fn classify(error: RuntimeError, imports: u32) -> Error {
+pub(crate) fn classify(error: RuntimeError, authored: Authored) -> Error {
     let error = match error.downcast::<Stop>() {
         Ok(Stop(stop)) => return stop,
         Err(error) => error,
     };
-    let frames = error.trace().iter().take(MOST_FRAMES).map(|frame| Frame {
-        name: frame.function_name().map(shown),
-        index: author_index(frame.func_index(), imports),
+    let frames = error.trace().iter().filter_map(|frame| {
+        let index = authored.index(frame.func_index())?;
+        Some(Frame { name: frame.function_name().map(shown), index })
     });
-    let frames = frames.collect();
+    let frames = frames.take(MOST_FRAMES).collect();
     let message = error.message();
     match error.to_trap().and_then(TrapKind::of) {
         Some(trap) => ErrorKind::Trapped { trap, frames, text: None }.into(),
@@ -134,9 +154,4 @@ fn shown(name: &str) -> String {
         shown.truncate(shown.floor_char_boundary(LONGEST_NAME));
     }
     shown
-}
-
-/// Metering puts its imports behind the module's own, which moves every defined function.
-fn author_index(index: u32, imports: u32) -> u32 {
-    if index < imports { index } else { index.saturating_sub(ADDED_FUNCTIONS) }
 }

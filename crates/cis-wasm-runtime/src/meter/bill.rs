@@ -210,7 +210,7 @@ fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u32
     let mut callers: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
     let mut spread = Vec::new();
     for (function, plan) in plans.iter().enumerate() {
-        let mut touches = !payments[function].is_empty() || !plan.bulk.is_empty();
+        let mut touches = !payments[function].is_empty() || !plan.bulk.is_empty() || !plan.copies.is_empty();
         for group in &plan.groups {
             touches |= !group.indirect.is_empty();
             for callee in &group.calls {
@@ -254,7 +254,7 @@ fn counter(module: &Module<'_>, plan: &Plan, payments: &[(Payment, u32)], untouc
         });
         often(group.depth) * (direct.count() + group.indirect.len()) as u64
     });
-    let bulk = plan.bulk.iter().map(|depth| often(*depth));
+    let bulk = plan.bulk.iter().chain(&plan.copies).map(|depth| often(*depth));
     let reloads = 1 + calls.chain(bulk).sum::<u64>();
     if reloads * RELOAD < paid * FROM_MEMORY { Counter::Local } else { Counter::Global }
 }
@@ -321,6 +321,16 @@ mod tests {
         );
         // One that calls through a table itself is nobody's to pay for: it may be calling itself.
         check("(func i32.const 0 call_indirect) (func i32.const 0 call_indirect)", &[1], &["Global 0:2", "Global 0:2"]);
+    }
+
+    #[test]
+    fn a_copy_has_its_price_and_may_change_the_counter() {
+        let copy = "i32.const 0 i32.const 0 i32.const 0 memory.copy";
+        let price = 3 + super::super::bulk::COST;
+        check(&format!("(func {copy})"), &[], &[&format!("Global 0:{price}")]);
+        check(&format!("(func call 1) (func {copy})"), &[], &[&format!("Global 0:{}", price + 1), "Unused"]);
+        // As a call would: the copy of the counter would have to be brought up to date for each of them.
+        check(&format!("(func (loop {copy} i32.const 0 br_if 0))"), &[], &[&format!("Global 1:{}", price + 2)]);
     }
 
     #[test]

@@ -21,6 +21,7 @@
 //!   many globals.
 
 mod bill;
+mod bulk;
 mod pieces;
 mod plan;
 mod rewrite;

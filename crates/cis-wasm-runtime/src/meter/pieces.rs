@@ -23,6 +23,15 @@ pub(super) fn is_split(operator: &Operator<'_>) -> bool {
     matches!(operator, Operator::MemoryCopy { .. } | Operator::MemoryFill { .. } | Operator::MemoryInit { .. })
 }
 
+/// Such an operation as it is.
+pub(super) fn whole(operator: &Operator<'_>) -> Instruction<'static> {
+    match operator {
+        Operator::MemoryCopy { dst_mem, src_mem } => Instruction::MemoryCopy { src_mem: *src_mem, dst_mem: *dst_mem },
+        Operator::MemoryInit { data_index, mem } => Instruction::MemoryInit { mem: *mem, data_index: *data_index },
+        _ => Instruction::MemoryFill(0),
+    }
+}
+
 impl Metered<'_> {
     /// Does an operation's pieces but for the last one, which is left for the operation itself: its operands are on the
     /// stack before and afterwards. The length is in its local.
@@ -151,12 +160,6 @@ impl Pieces<'_> {
 
     fn piece(&self, put: &mut impl FnMut(Instruction<'_>)) {
         put(Instruction::I32Const(PIECE));
-        put(match self.operator {
-            Operator::MemoryCopy { dst_mem, src_mem } => {
-                Instruction::MemoryCopy { src_mem: *src_mem, dst_mem: *dst_mem }
-            }
-            Operator::MemoryInit { data_index, mem } => Instruction::MemoryInit { mem: *mem, data_index: *data_index },
-            _ => Instruction::MemoryFill(0),
-        });
+        put(whole(self.operator));
     }
 }

@@ -13,6 +13,8 @@
 
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
+use super::bulk::{self, is_copy};
+
 /// The cost at which a group ends at the next branching.
 const ENOUGH: u32 = 128;
 
@@ -40,6 +42,10 @@ pub(super) struct Plan {
     pub groups: Vec<Group>,
     /// Operations that pay by their length, by the loops they are in.
     pub bulk: Vec<u32>,
+    /// Those that a function of ours does, which pays: as above.
+    pub copies: Vec<u32>,
+    /// Whether there are any of them, also where nothing leads to them.
+    pub has_copies: bool,
     /// Functions that are called on the way into an `unreachable`: how a compiler writes a panic. It is nobody's to pay for such
     /// a call beforehand, and no loop is slower for one.
     pub last_calls: Vec<u32>,
@@ -49,6 +55,7 @@ pub(super) struct Plan {
 fn cost(operator: &Operator<'_>) -> u32 {
     match operator {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Else | Operator::Nop => 0,
+        operator if is_copy(operator) => bulk::COST,
         _ => 1,
     }
 }
@@ -123,7 +130,13 @@ impl Plan {
     /// Plans a function.
     pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self, BinaryReaderError> {
         let mut planner = Planner {
-            plan: Plan { groups: vec![Group::default()], bulk: Vec::new(), last_calls: Vec::new() },
+            plan: Plan {
+                groups: vec![Group::default()],
+                bulk: Vec::new(),
+                copies: Vec::new(),
+                has_copies: false,
+                last_calls: Vec::new(),
+            },
             group: 0,
             frames: vec![Frame::opened(Opened::Block, 0, false)],
             depth: 0,
@@ -142,6 +155,7 @@ impl Plan {
 
 impl Planner {
     fn step(&mut self, index: usize, operator: &Operator<'_>, last: bool) {
+        self.plan.has_copies |= is_copy(operator);
         if !self.dead {
             let group = &mut self.plan.groups[self.group];
             group.cost = group.cost.saturating_add(cost(operator));
@@ -149,6 +163,7 @@ impl Planner {
                 Operator::Call { function_index } if last => self.plan.last_calls.push(*function_index),
                 Operator::Call { function_index } => group.calls.push(*function_index),
                 Operator::CallIndirect { type_index, .. } => group.indirect.push(*type_index),
+                operator if is_copy(operator) => self.plan.copies.push(self.depth),
                 operator if is_bulk(operator) => self.plan.bulk.push(self.depth),
                 _ => {}
             }

@@ -15,6 +15,7 @@ use wasmparser::{
 };
 
 use super::bill::{Bill, Bills, Counter, Module, Payment};
+use super::bulk::{self, is_copy};
 use super::pieces;
 use super::plan::{Plan, is_bulk};
 use crate::error::{Error, ErrorKind};
@@ -95,6 +96,8 @@ struct Parts<'a> {
     in_tables: BTreeSet<u32>,
     /// What each function pays.
     plans: Vec<Plan>,
+    /// The functions that copy and fill memory, if the module does either.
+    copying: Option<bulk::Functions>,
     start: Option<u32>,
     /// The length of each data segment in bytes.
     segments: &'a [u32],
@@ -169,6 +172,8 @@ impl<'a> Parts<'a> {
             }
             parts.payloads.push(payload);
         }
+        let copies = parts.plans.iter().any(|plan| plan.has_copies);
+        parts.copying = copies.then(|| bulk::Functions { first: parts.first_added() });
         Ok(parts)
     }
 
@@ -212,6 +217,11 @@ impl<'a> Parts<'a> {
         self.imported_globals + self.defined_globals
     }
 
+    /// The first function behind the module's own.
+    fn first_added(&self) -> u32 {
+        self.imported_functions + ADDED_FUNCTIONS + self.function_types.len() as u32
+    }
+
     fn emit(&self, wasm: &[u8]) -> Result_<Vec<u8>> {
         let mut moved = Moved { imports: self.imported_functions };
         let mut module = wasm_encoder::Module::new();
@@ -253,13 +263,23 @@ impl<'a> Parts<'a> {
         }
         types.ty().function([], []);
         imports.import(METER_MODULE, REFUEL, EntityType::Function(self.refuel_type()));
+        let mut end = self.first_added();
+        if let Some(copying) = self.copying {
+            let ty = types.len();
+            types.ty().function(bulk::PARAMS, []);
+            let counter = if bills.is_some() { Counter::Global } else { Counter::Unused };
+            for body in copying.bodies(|first_free, locals| self.metered(first_free, locals, counter, true)) {
+                functions.function(ty);
+                code.function(&body);
+                end += 1;
+            }
+        }
         functions.function(self.refuel_type());
         code.function(wasm_encoder::Function::new([]).instruction(&Instruction::End));
         let counter = GlobalType { val_type: ValType::I64, mutable: true, shared: false };
         globals.global(counter, &wasm_encoder::ConstExpr::i64_const(0));
-        let begin = self.imported_functions + ADDED_FUNCTIONS;
-        exports.export(CODE_BEGIN, ExportKind::Func, begin);
-        exports.export(CODE_END, ExportKind::Func, begin + self.function_types.len() as u32);
+        exports.export(CODE_BEGIN, ExportKind::Func, self.imported_functions + ADDED_FUNCTIONS);
+        exports.export(CODE_END, ExportKind::Func, end);
         if let Some(start) = self.start {
             exports.export(START, ExportKind::Func, moved.function_index(start)?);
         }
@@ -344,28 +364,11 @@ impl<'a> Parts<'a> {
         let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
         // Of operations that nothing leads to, none is split.
         let splits = !self.plans[index].bulk.is_empty();
-        if bill.counter != Counter::Unused {
-            locals.push((1, ValType::I64));
-            locals.push((1, ValType::I32));
-            if splits {
-                locals.push((pieces::LOCALS, ValType::I32));
-            }
-        }
-        let mut out = Metered {
-            function: wasm_encoder::Function::new(locals),
-            counter: bill.counter,
-            left: first_free,
-            length: first_free + 1,
-            fuel: self.fuel_global(),
-            refuel: self.refuel_function(),
-            segments: self.segments,
-            splits,
-            exhausted: self.metering,
-            open: 0,
-            behind: bill.counter == Counter::Local && bill.payments.iter().any(|payment| payment.tight),
-        };
+        let behind = bill.counter == Counter::Local && bill.payments.iter().any(|payment| payment.tight);
+        let mut out = Metered { behind, ..self.metered(first_free, locals, bill.counter, splits) };
         out.take_counter();
         let mut due = bill.payments.iter().peekable();
+        let mut constant = None;
         for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
             if let Some(payment) = due.next_if(|payment| payment.before == index) {
                 out.pay(payment);
@@ -377,12 +380,43 @@ impl<'a> Parts<'a> {
                 operator => bills.is_some() && is_bulk(operator),
             };
             out.before(&operator, touches);
-            out.function.instruction(&moved.instruction(operator)?);
+            let length = constant.take();
+            if let Operator::I32Const { value } = &operator {
+                constant = Some(*value);
+            }
+            match self.copying.and_then(|copying| copying.instead_of(&operator, length)) {
+                Some(function) => out.function.instruction(&Instruction::Call(function)),
+                None => out.function.instruction(&moved.instruction(operator)?),
+            };
             if touches {
                 out.take_counter();
             }
         }
         Ok(out.function)
+    }
+
+    /// A function that begins with these locals, and with those that it pays by, from `first_free` on.
+    fn metered(&self, first_free: u32, mut locals: Vec<(u32, ValType)>, counter: Counter, splits: bool) -> Metered<'a> {
+        if counter != Counter::Unused {
+            locals.push((1, ValType::I64));
+            locals.push((1, ValType::I32));
+            if splits {
+                locals.push((pieces::LOCALS, ValType::I32));
+            }
+        }
+        Metered {
+            function: wasm_encoder::Function::new(locals),
+            counter,
+            left: first_free,
+            length: first_free + 1,
+            fuel: self.fuel_global(),
+            refuel: self.refuel_function(),
+            segments: self.segments,
+            splits,
+            exhausted: self.metering,
+            open: 0,
+            behind: false,
+        }
     }
 }
 
@@ -430,7 +464,9 @@ impl Metered<'_> {
         if leaves {
             self.put_counter();
         }
-        self.pay_by_length(operator);
+        if !is_copy(operator) {
+            self.pay_by_length(operator);
+        }
     }
 
     fn pay(&mut self, payment: &Payment) {
@@ -502,7 +538,7 @@ impl Metered<'_> {
     }
 
     /// An operation over a length pays for it beforehand. The length is on top of the stack and stays there.
-    fn pay_by_length(&mut self, operator: &Operator<'_>) {
+    pub(super) fn pay_by_length(&mut self, operator: &Operator<'_>) {
         if self.counter == Counter::Unused || unwired(Limit::Bulk) {
             return;
         }
