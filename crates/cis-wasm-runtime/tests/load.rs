@@ -4,7 +4,7 @@ mod common;
 
 use cis_wasm_abi::Level;
 use cis_wasm_runtime::Compiler;
-use common::{assert_error, guest, module, on_event, raw};
+use common::{guest, module, on_event, raw};
 
 const OK: &str = "(i32.const 0)";
 
@@ -153,6 +153,7 @@ const VECTORS: [&str; 3] = [
 fn vectors_are_a_matter_of_the_compiler() {
     use cis_wasm_host::Fault;
     use cis_wasm_runtime::{ErrorKind, Tier};
+    use common::assert_error;
     for body in VECTORS {
         let guest = guest(&on_event(&format!("{body} (i32.const 0)")));
         guest.load(Compiler::Cranelift).unwrap().run("go", b"").result.unwrap();
