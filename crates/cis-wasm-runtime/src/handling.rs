@@ -3,7 +3,7 @@
 //! An event of a fresh skill begins on the thread that polls the future. Where that takes too long, or the skill's events
 //! usually do, it goes to a worker. Where a host call is not answered at once, the run is put down: its instance is free for
 //! others, and what stays is the call, which is polled here from then on, with the event's journal in it. When it is
-//! answered, the event is run again from its start.
+//! answered, the event is run again from its start, or goes on where it was if that was kept ([`crate::checkpoint`]).
 //!
 //! Invariants:
 //! - An event is in one place at a time: with a worker, with a call that waits, or in a run on the polling thread.

@@ -2,8 +2,8 @@
 //!
 //! An event takes several calls into its guest: two for room for what it is given, one to handle it, some to give room back,
 //! and one for every reply of the host that has bytes. The engine's own way in makes a stack for each of them, and its way
-//! out finds the store again each time. Here all of an event's calls run on one stack, which [`enter`] has the engine make
-//! and guard, and an import goes straight to the instance's [`Guest`].
+//! out finds the store again each time. Here all calls of an event up to its answer run on one stack, which [`enter`] has the
+//! engine make and guard, and an import goes straight to the instance's [`Guest`].
 //!
 //! Invariants:
 //! - **What traps is not cleaned up.** A trap leaves the guest's stack where it is: no destructor of a frame on it runs. So
