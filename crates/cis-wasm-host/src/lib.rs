@@ -50,6 +50,7 @@ mod io_thread;
 mod journal;
 mod ledger;
 mod limits;
+mod mark;
 #[cfg(feature = "openai")]
 mod openai;
 mod place;
@@ -81,6 +82,7 @@ pub use journal::{
 };
 pub use ledger::{Amounts, Ledger, Resource};
 pub use limits::{Limits, State};
+pub use mark::Mark;
 #[cfg(feature = "openai")]
 pub use openai::{OpenAi, OpenAiConfig, ReplyLimit};
 pub use scope::{SkillName, SkillNameError, SkillScope};

@@ -122,6 +122,7 @@ impl Journal {
     pub fn again(self) -> Self {
         let Journal { kept, mut trace, durable, .. } = self;
         if let Some(trace) = &mut trace {
+            trace.back_to(0);
             trace.resumed();
         }
         match kept {
@@ -226,6 +227,23 @@ impl Journal {
         if let Some(trace) = &mut self.trace {
             trace.resumed();
             trace.caught_up();
+        }
+    }
+
+    /// How many calls have their answer, and how many the trace has of those that the run was refused.
+    pub(crate) fn calls(&self) -> (usize, usize) {
+        (self.next, self.trace.as_ref().map_or(0, |trace| trace.refused_by_now()))
+    }
+
+    /// Goes back to where so many calls had their answer, and so many were refused: the others are answered from here.
+    pub(crate) fn back_to(&mut self, (answered, refused): (usize, usize)) {
+        if let Kept::Growing(entries) = &mut self.kept {
+            // As in `resume`.
+            while entries.len() > answered && entries.pop_if(|last| last.answer == Answer::Unanswered).is_some() {}
+        }
+        self.next = answered;
+        if let Some(trace) = &mut self.trace {
+            trace.back_to(refused);
         }
     }
 

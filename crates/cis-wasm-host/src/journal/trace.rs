@@ -131,8 +131,17 @@ impl Trace {
         });
     }
 
+    /// How many calls the run was refused so far.
+    pub(super) fn refused_by_now(&self) -> usize {
+        self.refused_again
+    }
+
+    /// The run goes back to where so many were.
+    pub(super) fn back_to(&mut self, refused: usize) {
+        self.refused_again = refused;
+    }
+
     pub(super) fn resumed(&mut self) {
-        self.refused_again = 0;
         let now = self.began.elapsed();
         if let Some(rest) = self.rests.last_mut() {
             rest.resumed.get_or_insert(now);
