@@ -117,7 +117,8 @@ impl Image {
     /// Whether these are the bytes of a whole page. Beyond the image's end all are zeros.
     pub(super) fn shows(&self, page: usize, bytes: &[u8]) -> bool {
         match self.places.get(page).copied().unwrap_or(0) {
-            0 => bytes.iter().all(|byte| *byte == 0),
+            // Zero at the beginning, and every byte like the one before: a comparison of memory is quicker than a loop.
+            0 => bytes.first().is_none_or(|first| *first == 0 && bytes[1..] == bytes[..bytes.len() - 1]),
             place => {
                 let begin = (place as usize - 1) * bytes.len();
                 self.bytes()[begin..begin + bytes.len()] == *bytes

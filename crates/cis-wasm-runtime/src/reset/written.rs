@@ -35,20 +35,22 @@ impl Space {
             return None;
         }
         let len = self.len();
-        let (mut pages, mut bytes) = (Vec::new(), Vec::new());
+        // SAFETY: a page that lies below the length can be read, and nobody writes to it: no call is in progress.
+        let found = |page: usize| unsafe {
+            std::slice::from_raw_parts(self.base.add(page * self.page_size).cast_const(), self.page_size)
+        };
+        let mut pages = Vec::new();
         for page in self.written.stretches(0..len / self.page_size).flatten() {
-            // SAFETY: the page lies below the length, so it can be read, and nobody writes to it: no call is in progress.
-            let found = unsafe {
-                std::slice::from_raw_parts(self.base.add(page * self.page_size).cast_const(), self.page_size)
-            };
-            if !image.shows(page, found) {
-                if bytes.len() + found.len() > most {
+            if !image.shows(page, found(page)) {
+                if (pages.len() + 1) * self.page_size > most {
                     return None;
                 }
                 pages.push(u32::try_from(page).ok()?);
-                bytes.extend_from_slice(found);
             }
         }
+        // As many bytes as these are, so that none is moved.
+        let mut bytes = Vec::with_capacity(pages.len() * self.page_size);
+        pages.iter().for_each(|page| bytes.extend_from_slice(found(*page as usize)));
         Some(Written { len, pages: pages.into(), bytes: bytes.into() })
     }
 
