@@ -8,7 +8,8 @@
 //! Invariants:
 //! - **The total stays at twice the work and an allowance beyond ([`ALLOWANCE`]).** An event is run again from its start as long as all that
 //!   was repeated is no more than the allowance; from then on its runs can be suspended ([`Repeats`]). So what is repeated
-//!   is the allowance and at the most once the event's own work.
+//!   is the allowance and at the most once the event's own work; and once what may be done on a thread that is not ours, since a
+//!   run that goes on there and takes long goes back to its checkpoint, and none of that event does so again.
 //! - A checkpoint is a means and never needed: the event's journal is there too. Where the checkpoint is gone (given up for its
 //!   bytes, with the runtime's idle instances, with its own instance) or its instance is not free, the event is run again.
 //! - The bytes of all checkpoints of a runtime are bounded.
@@ -32,24 +33,41 @@ pub(crate) const ALLOWANCE: u64 = 100_000;
 /// The most bytes of one checkpoint: what takes longer to copy than most events to run.
 pub(crate) const MOST_BYTES: usize = 4 << 20;
 
+/// The most bytes of a checkpoint that is put back on a thread that is not ours: they are copied four times until the run is
+/// put down again, in a small part of the time that it has there.
+const MOST_BYTES_INLINE: u64 = 64 << 10;
+
 /// What an event's runs came to that were put down.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Repeats {
     /// Fuel of all that were run for nothing.
     fuel: u64,
-    /// Fuel of the last one.
-    last: u64,
+    /// Fuel of the last one. One that used more than can be said here is in the sum too.
+    last: u32,
+    /// Whether one that went on took long on a thread that was not ours, and had to go back.
+    went_back: bool,
 }
 
 impl Repeats {
     /// A run was put down that had used so much, and its event is run again from its start.
     pub(crate) fn one_more(self, fuel: u64) -> Self {
-        Repeats { fuel: self.fuel.saturating_add(fuel), last: fuel }
+        let last = u32::try_from(fuel).unwrap_or(u32::MAX);
+        Repeats { fuel: self.fuel.saturating_add(fuel), last, ..self }
+    }
+
+    /// A run that went on had to go back to where it had.
+    pub(crate) fn back(self) -> Self {
+        Repeats { went_back: true, ..self }
+    }
+
+    /// Whether one did.
+    pub(crate) fn went_back(self) -> bool {
+        self.went_back
     }
 
     /// Whether the next run is to be one that can be suspended. It comes at least to where the last one did.
     pub(crate) fn are_enough(self, allowance: u64) -> bool {
-        self.fuel.saturating_add(self.last) > allowance
+        self.fuel.saturating_add(self.last.into()) > allowance
     }
 }
 
@@ -60,6 +78,13 @@ pub(crate) struct Resumption {
     pub answer: Result<HostReply, HostError>,
     /// What the run had used, which is repeated when the checkpoint is gone.
     pub fuel: u64,
+}
+
+impl Resumption {
+    /// Whether there is little enough to be put back that it can be done on a thread that is not ours.
+    pub(crate) fn is_small(&self) -> bool {
+        self.ticket.bytes <= MOST_BYTES_INLINE
+    }
 }
 
 /// A run that was suspended.
@@ -137,7 +162,7 @@ impl Checkpoints {
         kept.next += 1;
         kept.bytes += size;
         kept.all.insert(number, checkpoint);
-        Some(Ticket { number, of: self.clone() })
+        Some(Ticket { number, bytes: size, of: self.clone() })
     }
 
     /// Gives up all of them.
@@ -165,6 +190,8 @@ impl Checkpoints {
 /// The right to a checkpoint, which goes with it.
 pub(crate) struct Ticket {
     number: u64,
+    /// Bytes of the checkpoint.
+    bytes: u64,
     of: Arc<Checkpoints>,
 }
 

@@ -1,17 +1,22 @@
 //! Going on with a run that was suspended, and keeping one that is.
+//!
+//! A run that goes on may do so on a thread that is not ours, and take long there. Then it goes back to where it went on from,
+//! and does that again on a worker: what it had come to is kept until it is suspended again or over, and its journal answers
+//! the calls that it made.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
-use cis_wasm_host::Journal;
+use cis_wasm_host::{HostError, HostReply, Journal, Mark};
 
-use crate::checkpoint::Resumption;
+use crate::checkpoint::{Checkpoint, Resumption};
 use crate::error::Error;
-use crate::guest::Kit;
+use crate::guest::{Kit, Patience, PutDown};
 use crate::instance::{Ran, is_known};
 use crate::pool::{Pool, Pooled};
 use crate::run::{Skill, Start};
+use crate::stretch::Ended;
 
 impl Skill {
     /// What is to be done with an instance after a run, and with the run when it was suspended.
@@ -59,11 +64,44 @@ impl Skill {
             return again(journal, start);
         }
         let Kit { host, .. } = pooled.live.kit(&self.program);
-        let start = Start { suspends: true, patience: start.patience, ..start.before(journal) };
+        let stretch = self.stretches.begin();
+        let (patience, inline) = match start.patience {
+            // The time that it has there goes on.
+            Patience::Inline { since, .. } => (Patience::Inline { since, fuel: stretch.fuel }, true),
+            patience => (patience, false),
+        };
+        let start = Start { suspends: true, patience, ..start.before(journal) };
         let mut running = self.program.running(Kit { host, context }, &self.runtime, start);
         running.context.journal.went_on();
+        let way_back = inline.then(|| (running.context.mark(), answer.clone()));
         running.answer = Some(answer);
-        let (result, ran) = pooled.live.rest(checkpoint, running);
-        Some(self.ended(pool, pooled, result, ran))
+        let (result, ran) = pooled.live.rest(&checkpoint, running);
+        let ended = match &ran.put_down {
+            Some(PutDown::Long) => Ended::Long,
+            _ if inline => Ended::Here,
+            _ => Ended::Elsewhere,
+        };
+        self.stretches.end(&stretch, ran.fuel.saturating_sub(fuel), ended);
+        let (result, mut ran) = self.ended(pool, pooled, result, ran);
+        if let (Some(PutDown::Long), Some((mark, answer))) = (&ran.put_down, way_back) {
+            ran.resumption = self.back(checkpoint, mark, answer, fuel, &mut ran);
+        }
+        Some((result, ran))
+    }
+
+    /// What it takes to go on once more with a run that took long from there.
+    fn back(
+        &self,
+        checkpoint: Checkpoint,
+        mark: Mark,
+        answer: Result<HostReply, HostError>,
+        fuel: u64,
+        ran: &mut Ran,
+    ) -> Option<Box<Resumption>> {
+        let ticket = self.runtime.checkpoints().keep(checkpoint)?;
+        let Kit { mut context, .. } = self.program.kit();
+        (context.journal, context.log) = (std::mem::take(&mut ran.journal), std::mem::take(&mut ran.log));
+        context.back_to(mark);
+        Some(Box::new(Resumption { ticket, context, answer, fuel }))
     }
 }

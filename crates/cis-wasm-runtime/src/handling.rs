@@ -3,9 +3,12 @@
 //! An event of a fresh skill begins on the thread that polls the future. Where that takes too long, or the skill's events
 //! usually do, it goes to a worker. Where a host call is not answered at once, the run is put down: its instance is free for
 //! others, and what stays is the call, which is polled here from then on, with the event's journal in it. When it is
-//! answered, the event is run again from its start, or goes on where it was if that was kept ([`crate::checkpoint`]).
+//! answered, the event is run again from its start, or goes on where it was if that was kept ([`crate::checkpoint`]): here
+//! once more, on the thread that the answer woke, or on a worker.
 //!
 //! Invariants:
+//! - A poll begins one run at the most, so it takes no longer than a run may on a thread that is not ours. An answer that is
+//!   there at once has the future polled again.
 //! - An event is in one place at a time: with a worker, with a call that waits, or in a run on the polling thread.
 //! - Its deadline goes on while a call waits, and stands still while it waits for a worker.
 //! - Nothing of it goes on when the future is dropped: a worker's run is cancelled, a waiting call is dropped.
@@ -97,21 +100,21 @@ impl Handling {
         Handling { skill, stage: Stage::Due(task), depth: None }
     }
 
-    /// Runs the event as far as it gets at once.
+    /// Runs the event as far as it gets at once, from its start or from where it was.
     fn begin(&self, task: Task) -> Next {
         // Where a run is going on already, a skill's backend handles an event of a skill: that goes only so deep on one stack.
-        if interrupt::is_running() || !self.skill.is_brief() {
+        if interrupt::is_running() || !self.skill.is_brief(&task) {
             return self.send(task);
         }
+        let goes_on = task.resumption.is_some();
         let trial = self.skill.learnt.begin();
         let patience = Patience::Inline { since: trial.since, fuel: trial.fuel };
         let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
         let attempt = self.skill.runtime.workers().scoped(attempt);
-        let (used, long) = match &attempt {
-            Attempt::Done(outcome) => (outcome.receipt.fuel, false),
-            Attempt::PutDown { waits, fuel, .. } => (*fuel, waits.is_none()),
-        };
-        self.skill.learnt.end(&trial, used, long);
+        if !goes_on {
+            let (used, long) = attempt.used();
+            self.skill.learnt.end(&trial, used, long);
+        }
         self.after(attempt)
     }
 
@@ -169,12 +172,12 @@ impl Handling {
                 };
                 context.journal.parked(since);
                 task.begun = Some((deadline, deadline.elapsed()));
-                if let Some(ticket) = ticket {
-                    task.resumption = Some(Box::new(Resumption { ticket, context, answer, fuel }));
-                    // A run on a thread that is not ours can only be put down as a whole when it takes long.
-                    return self.send(task);
+                match ticket {
+                    Some(ticket) => {
+                        task.resumption = Some(Box::new(Resumption { ticket, context, answer, fuel }));
+                    }
+                    None => task.journal = context.journal.again(),
                 }
-                task.journal = context.journal.again();
                 Next::Goes(Stage::Due(task))
             }
             Err(error) => Next::Ends(self.given_up(waiting, error.into())),
@@ -225,9 +228,17 @@ impl Future for Handling {
 
 impl Handling {
     fn go_on(&mut self, context: &mut Context<'_>) -> Poll<Outcome> {
+        let mut began = false;
         loop {
             let next = match std::mem::replace(&mut self.stage, Stage::Over) {
-                Stage::Due(task) => self.begin(task),
+                Stage::Due(task) if began => {
+                    context.waker().wake_by_ref();
+                    Next::Waits(Stage::Due(task))
+                }
+                Stage::Due(task) => {
+                    began = true;
+                    self.begin(task)
+                }
                 Stage::OnWorker { mut answer, cancel } => match Pin::new(&mut answer).poll(context) {
                     Poll::Pending => Next::Waits(Stage::OnWorker { answer, cancel }),
                     Poll::Ready(Ok(attempt)) => {

@@ -25,7 +25,7 @@ use wasmer::sys::NativeEngineExt;
 use wasmer::sys::vm::{LinearMemory, StoreObject, VMGlobalDefinition, VMMemory, VMMemoryDefinition};
 use wasmer::{AsStoreMut, Instance, InstantiationError, LinkError, MemoryStyle, Mutability, RuntimeError, Store, Type};
 
-use crate::checkpoint::{Checkpoint, InstanceId, Ticket};
+use crate::checkpoint::{Checkpoint, InstanceId, Resumption, Ticket};
 use crate::clock::Fuel;
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
@@ -124,6 +124,8 @@ pub(crate) struct Ran {
     pub left: Option<Left>,
     /// The same when it was taken out of the instance.
     pub ticket: Option<Ticket>,
+    /// What it takes to go on from where the run did, if it took long from there.
+    pub resumption: Option<Box<Resumption>>,
 }
 
 /// A run that was suspended, in an instance that is as it left it.
@@ -323,14 +325,14 @@ impl Live {
     }
 
     /// The rest of an event whose run was put back.
-    pub(crate) fn rest(&mut self, checkpoint: Checkpoint, mut running: Running) -> (Result<Bytes, Error>, Ran) {
+    pub(crate) fn rest(&mut self, checkpoint: &Checkpoint, mut running: Running) -> (Result<Bytes, Error>, Ran) {
         let Checkpoint { suspended, stack, fuel, left, .. } = checkpoint;
         if let Some(fiber) = &self.fiber {
-            fiber.put_back(suspended, &stack);
+            fiber.put_back(suspended, stack);
         }
         running.fiber = self.fiber.clone();
         running.fuel = fuel.by_slices_of(running.fuel);
-        running.left = left;
+        running.left = *left;
         let fiber = self.fiber.clone();
         self.run(running, |exports, home| {
             let fiber = fiber.as_deref();
@@ -444,6 +446,7 @@ impl Live {
             put_down,
             left,
             ticket: None,
+            resumption: None,
         };
         context.renew();
         self.kit = Some(Kit { host, context });

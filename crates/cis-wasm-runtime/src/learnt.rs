@@ -129,7 +129,7 @@ fn store(to: &AtomicU8, value: u8) {
 
 /// What this thread has had of a processor, where that can be asked.
 #[cfg(unix)]
-fn processor_time() -> Option<Duration> {
+pub(crate) fn processor_time() -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one `timespec`, which `time` has room for.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
@@ -137,7 +137,7 @@ fn processor_time() -> Option<Duration> {
 }
 
 #[cfg(not(unix))]
-fn processor_time() -> Option<Duration> {
+pub(crate) fn processor_time() -> Option<Duration> {
     None
 }
 

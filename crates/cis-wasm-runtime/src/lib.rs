@@ -83,6 +83,7 @@ mod shelves;
 mod sleep;
 mod spawn;
 mod spec;
+mod stretch;
 mod tier;
 mod trap;
 mod tunables;

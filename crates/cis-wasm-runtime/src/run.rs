@@ -30,6 +30,7 @@ use crate::reset;
 use crate::runtime::WasmRuntime;
 use crate::shares::Shares;
 use crate::spec::{LoadSpec, State};
+use crate::stretch::Stretches;
 use crate::tier::Tier;
 use crate::worker::SkillId;
 
@@ -76,6 +77,7 @@ pub(crate) struct Skill {
     init_log: Vec<LogLine>,
     park_after: Duration,
     pub(crate) learnt: Learnt,
+    pub(crate) stretches: Stretches,
     /// Fuel of runs that were repeated.
     pub(crate) repeated_fuel: AtomicU64,
 }
@@ -150,8 +152,10 @@ struct Handled {
     /// Without a result when the event was put down.
     outcome: Outcome,
     put_down: Option<PutDown>,
-    /// What was kept of the run, if it was put down.
+    /// What was kept of the run, if it was put down while a call waited.
     ticket: Option<Ticket>,
+    /// What it goes on with, if it was put down because it took long.
+    resumption: Option<Box<Resumption>>,
     deadline: Deadline,
 }
 
@@ -209,6 +213,16 @@ pub(crate) enum Attempt {
     },
 }
 
+impl Attempt {
+    /// Fuel that it used, and whether it was put down for taking long.
+    pub(crate) fn used(&self) -> (u64, bool) {
+        match self {
+            Attempt::Done(outcome) => (outcome.receipt.fuel, false),
+            Attempt::PutDown { waits, fuel, .. } => (*fuel, waits.is_none()),
+        }
+    }
+}
+
 impl WasmInstance {
     pub(crate) fn load(runtime: WasmRuntime, wasm: &[u8], spec: LoadSpec) -> Result<Self, Error> {
         let depth = Depth::of_next()?;
@@ -250,6 +264,7 @@ impl WasmInstance {
             init_log,
             park_after,
             learnt: Learnt::new(),
+            stretches: Stretches::new(),
             repeated_fuel: AtomicU64::new(0),
         };
         let skill = Arc::new(skill);
@@ -482,9 +497,9 @@ impl Skill {
                 self.handle_kept(slot, event_type, data, start)
             }
         };
-        let Ran { ledger, journal, log, fuel, memory_bytes, put_down, ticket, .. } = ran;
+        let Ran { ledger, journal, log, fuel, memory_bytes, put_down, ticket, resumption, .. } = ran;
         let receipt = Receipt { limits: self.program.limits, ledger, fuel, memory_bytes, wall: deadline.elapsed() };
-        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, ticket, deadline }
+        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, ticket, resumption, deadline }
     }
 
     /// Handles an event of a fresh skill as far as it gets.
@@ -496,7 +511,8 @@ impl Skill {
             journal = Journal::record();
         }
         let run = Run { begun, cancel, on, patience, suspends, resumption };
-        let Handled { mut outcome, put_down, ticket, deadline } = self.handle(&event_type, &data, journal, run);
+        let Handled { mut outcome, put_down, ticket, resumption, deadline } =
+            self.handle(&event_type, &data, journal, run);
         let Some(put_down) = put_down else {
             if !journalled {
                 outcome.journal = Journal::OFF;
@@ -509,11 +525,15 @@ impl Skill {
             PutDown::Long => (outcome.journal.again(), None),
         };
         let begun = Some((deadline, deadline.elapsed()));
-        let repeats = if ticket.is_some() { repeats } else { repeats.one_more(fuel) };
-        if ticket.is_none() {
-            self.repeated_fuel.fetch_add(fuel, Ordering::Relaxed);
+        let (repeats, repeated) = match (&ticket, &resumption) {
+            (None, None) => (repeats.one_more(fuel), fuel),
+            (None, Some(resumption)) => (repeats.back(), fuel.saturating_sub(resumption.fuel)),
+            (Some(_), _) => (repeats, 0),
+        };
+        if repeated > 0 {
+            self.repeated_fuel.fetch_add(repeated, Ordering::Relaxed);
         }
-        let task = Task { event_type, data, journal, journalled, begun, repeats, resumption: None };
+        let task = Task { event_type, data, journal, journalled, begun, repeats, resumption };
         Attempt::PutDown { task, waits, ticket, fuel, memory_bytes }
     }
 
@@ -636,6 +656,7 @@ impl Skill {
             put_down: None,
             left: None,
             ticket: None,
+            resumption: None,
         }
     }
 
@@ -650,10 +671,14 @@ impl Skill {
         Outcome { result: Err(error), log: Vec::new(), receipt, journal: Journal::OFF }
     }
 
-    /// Whether the next event may begin on a thread that is not ours: if the skill is a fresh one whose events do not
+    /// Whether an event's next run may begin on a thread that is not ours: if the skill is a fresh one whose runs do not
     /// usually take long.
-    pub(crate) fn is_brief(&self) -> bool {
-        matches!(self.state, StateOf::Fresh(_)) && self.learnt.are_brief()
+    pub(crate) fn is_brief(&self, task: &Task) -> bool {
+        matches!(self.state, StateOf::Fresh(_))
+            && match &task.resumption {
+                None => self.learnt.are_brief(),
+                Some(resumption) => resumption.is_small() && !task.repeats.went_back() && self.stretches.are_brief(),
+            }
     }
 
     /// Sends an event to the workers.
@@ -712,10 +737,9 @@ impl Skill {
             StateOf::Fresh(_) => Patience::Parks(self.park_after),
             StateOf::Kept(_) => Patience::Holds,
         };
+        let goes_on = task.resumption.is_some();
         let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
-        if let Attempt::Done(outcome) = &attempt
-            && outcome.receipt.fuel < self.learnt.fuel()
-        {
+        if !goes_on && attempt.used().0 < self.learnt.fuel() {
             self.learnt.took(false);
         }
         // Nobody may be waiting any more.

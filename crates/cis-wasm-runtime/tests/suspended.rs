@@ -126,8 +126,9 @@ fn an_event_on_the_engines_own_stack_and_one_that_waits_find_the_same_instances(
                 let skill = load_on(runtime.repeated_fuel(0), &thinking(1_000, &answering()));
                 for _ in 0..3 {
                     let (_, repeated) = the_same(&skill, TWENTY);
-                    // Where instances are not used again, an event is run again each time.
-                    assert!(if reuse { repeated < 300 } else { repeated > 3_000 }, "{repeated}, reuse: {reuse}");
+                    // Where instances are not used again, an event is run again each time. Otherwise at the most what takes long
+                    // on a thread that is not ours is done again, once.
+                    assert!(if reuse { repeated < 1_300 } else { repeated > 3_000 }, "{repeated}, reuse: {reuse}");
                 }
             }
         }

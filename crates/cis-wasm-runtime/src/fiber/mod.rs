@@ -87,7 +87,7 @@ pub(crate) struct Suspended {
 
 // SAFETY: see the first invariant: nothing on its stack is a thread's.
 unsafe impl Send for Suspended {}
-// SAFETY: one can do nothing with it but give it back to its fiber.
+// SAFETY: with a reference to one, its fiber alone can do anything, and that is one thread's at a time.
 unsafe impl Sync for Suspended {}
 // SAFETY: see the last invariant. What its pointers point to belongs to it or to the store it belongs to.
 unsafe impl Send for Fiber {}
@@ -185,10 +185,9 @@ impl Fiber {
         }
     }
 
-    /// Puts back a run that was suspended, whose bytes these are.
-    pub(crate) fn put_back(&self, suspended: Suspended, bytes: &[u8]) {
+    /// Puts back a run that was suspended, whose bytes these are. It can be put back again when it has gone on from there.
+    pub(crate) fn put_back(&self, suspended: &Suspended, bytes: &[u8]) {
         let Some(stack) = self.stack.get() else { return };
-        let mut suspended = std::mem::ManuallyDrop::new(suspended);
         debug_assert_eq!(suspended.top, stack.base().get() - bytes.len());
         // What the run leaves below its bytes is nothing to it.
         #[cfg(debug_assertions)]
@@ -198,8 +197,9 @@ impl Fiber {
         }
         // SAFETY: the bytes are those that were there, and no run is on this stack.
         unsafe { ptr::copy_nonoverlapping(bytes.as_ptr(), suspended.top as *mut u8, bytes.len()) };
-        // SAFETY: it is not dropped where it was taken from; nobody has a reference to the place.
-        unsafe { *self.course.get() = Some(ptr::read(&raw mut suspended.course)) };
+        // SAFETY: a course is a few addresses on the stack, to be gone on with when the bytes are there, as they are now: it owns
+        // nothing, and so there may be two of them. Nobody has a reference to the place.
+        unsafe { *self.course.get() = Some(ptr::read(&raw const suspended.course)) };
     }
 
     /// After the engine's call: the run, if it was suspended, and the bytes of its stack.

@@ -50,8 +50,8 @@ impl Fiber {
         None
     }
 
-    pub(crate) fn put_back(&self, suspended: Suspended, _: &[u8]) {
-        match suspended {}
+    pub(crate) fn put_back(&self, suspended: &Suspended, _: &[u8]) {
+        match *suspended {}
     }
 
     pub(crate) fn left(&self) -> Option<(Suspended, Box<[u8]>)> {
