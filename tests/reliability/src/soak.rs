@@ -133,12 +133,14 @@ fn flat(samples: &[Census]) -> Outcome {
             return Err(format!("{what} memory grows").into());
         }
     }
-    // Workers that stand in for others come and go, so threads are held against each other in the middle too.
-    for (what, of) in
-        [("threads", (|census| census.threads as u64) as fn(&Census) -> u64), ("files", |census| census.files as u64)]
-    {
+    // Workers that stand in for others come and go, so threads are held against each other in the middle too; and one more or
+    // less is no leak.
+    for (what, of, slack) in [
+        ("threads", (|census| census.threads as u64) as fn(&Census) -> u64, 1),
+        ("files", |census| census.files as u64, 0),
+    ] {
         let (before, after) = (middle(first, of), middle(second, of));
-        if after > before {
+        if after > before + slack {
             return Err(format!("{what} grow: {before} in the first half, {after} in the second").into());
         }
     }
@@ -162,6 +164,7 @@ mod tests {
         assert!(curve(|_| 50_000, |n| 5_000 + n % 3 * 20, |_| 5).is_ok());
         assert!(curve(|_| 50_000, |n| 5_000 + n * 10, |_| 5).is_err());
         assert!(curve(|_| 50_000, flat, |n| if n == 49 { 9 } else { 5 }).is_ok());
-        assert!(curve(|_| 50_000, flat, |n| 5 + n as usize / 20).is_err());
+        assert!(curve(|_| 50_000, flat, |n| 5 + (n as usize + 20) / 40).is_ok());
+        assert!(curve(|_| 50_000, flat, |n| 5 + n as usize / 10).is_err());
     }
 }

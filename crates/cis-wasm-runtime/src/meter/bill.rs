@@ -17,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use wasmparser::FuncType;
 
+use super::often::ONCE;
 use super::plan::{Group, Plan};
 
 /// The dearest entry that a caller pays for.
@@ -51,9 +52,6 @@ pub(super) enum Counter {
 pub(super) struct Payment {
     pub before: usize,
     pub cost: u32,
-    /// Whether it is made in a loop that holds neither calls nor loops. Where there is a copy of the counter, the global
-    /// then waits until the loop has ended.
-    pub tight: bool,
 }
 
 /// What one function pays.
@@ -77,15 +75,14 @@ impl Bills {
         let prepaid = prepaid(module, plans);
         let through_tables = through_tables(module, &prepaid);
         let dues = Dues { module, prepaid: &prepaid, through_tables };
-        let payments: Vec<Vec<(Payment, u32)>> = plans
+        let payments: Vec<Vec<(Payment, u64)>> = plans
             .iter()
             .enumerate()
             .map(|(function, plan)| {
                 let skipped = usize::from(prepaid[function].is_some());
                 let groups = plan.groups.iter().skip(skipped);
-                let payments = groups.map(|group| {
-                    (Payment { before: group.before, cost: dues.of(group), tight: group.tight }, group.depth)
-                });
+                let payments =
+                    groups.map(|group| (Payment { before: group.before, cost: dues.of(group) }, group.often));
                 payments.filter(|(payment, _)| payment.cost > 0).collect()
             })
             .collect();
@@ -93,8 +90,9 @@ impl Bills {
         let bills = plans
             .iter()
             .zip(payments)
-            .map(|(plan, payments)| Bill {
-                counter: counter(module, plan, &payments, &untouching),
+            .zip(module.imported..)
+            .map(|((plan, payments), function)| Bill {
+                counter: counter(function, module, plan, &payments, &untouching),
                 payments: payments.into_iter().map(|(payment, _)| payment).collect(),
             })
             .collect();
@@ -125,7 +123,7 @@ struct Dues<'m> {
 impl Dues<'_> {
     /// What a group pays: its own instructions, and the entries of what it calls.
     fn of(&self, group: &Group) -> u32 {
-        let calls = group.calls.iter().filter_map(|callee| callee.checked_sub(self.module.imported));
+        let calls = group.calls.iter().filter_map(|call| call.function.checked_sub(self.module.imported));
         let called = calls.filter_map(|callee| self.prepaid[callee as usize]);
         let types = group.indirect.iter().filter_map(|ty| self.module.types.get(*ty as usize));
         let through = types.filter_map(|ty| self.through_tables.get(ty).copied());
@@ -163,14 +161,14 @@ fn prepaid(module: &Module<'_>, plans: &[Plan]) -> Vec<Option<u32>> {
             }
             let entry = &plans[function].groups[0];
             match entry.calls.get(next) {
-                Some(callee) => {
+                Some(call) => {
                     stack.push((function, next + 1));
-                    if let Some(callee) = callee.checked_sub(module.imported) {
+                    if let Some(callee) = call.function.checked_sub(module.imported) {
                         stack.push((callee as usize, 0));
                     }
                 }
                 None => {
-                    let calls = entry.calls.iter().filter_map(|callee| callee.checked_sub(module.imported));
+                    let calls = entry.calls.iter().filter_map(|call| call.function.checked_sub(module.imported));
                     let called = calls.filter_map(|callee| found[callee as usize]);
                     let cost = called.fold(entry.cost, u32::saturating_add);
                     let index = function as u32 + module.imported;
@@ -205,7 +203,7 @@ fn through_tables<'m>(module: &'m Module<'m>, prepaid: &[Option<u32>]) -> BTreeM
 /// Finds the functions that leave the counter alone, with all they call.
 ///
 /// A call right before `unreachable` does not count: whatever it does to the counter, the run ends there.
-fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u32)>]) -> Vec<bool> {
+fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u64)>]) -> Vec<bool> {
     let mut touching = vec![false; plans.len()];
     let mut callers: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
     let mut spread = Vec::new();
@@ -213,8 +211,8 @@ fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u32
         let mut touches = !payments[function].is_empty() || !plan.bulk.is_empty() || !plan.copies.is_empty();
         for group in &plan.groups {
             touches |= !group.indirect.is_empty();
-            for callee in &group.calls {
-                match callee.checked_sub(module.imported) {
+            for call in &group.calls {
+                match call.function.checked_sub(module.imported) {
                     Some(callee) => callers[callee as usize].push(function),
                     // The host may refuel, and wants to see the counter as it is.
                     None => touches = true,
@@ -236,27 +234,33 @@ fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u32
     touching.into_iter().map(|touching| !touching).collect()
 }
 
-/// Chooses how a function keeps the counter, by what its loops would do with either way.
-fn counter(module: &Module<'_>, plan: &Plan, payments: &[(Payment, u32)], untouching: &[bool]) -> Counter {
-    /// What a payment from memory costs more than one from a register, and what it costs to bring the copy up to date.
+/// Chooses how a function keeps the counter, by what it would do with either way.
+fn counter(
+    function: u32,
+    module: &Module<'_>,
+    plan: &Plan,
+    payments: &[(Payment, u64)],
+    untouching: &[bool],
+) -> Counter {
+    /// What a payment from memory costs more than one from a register, as much as it costs to bring the global and the copy up
+    /// to date around a call, or in all for entering and leaving: a load and a store.
     const FROM_MEMORY: u64 = 1;
-    const RELOAD: u64 = 1;
-    // What a loop runs is worth so much more for every loop around it.
-    let often = |depth: u32| 8_u64.pow(depth.min(6));
-    let paid: u64 = payments.iter().map(|(_, depth)| often(*depth)).chain(plan.bulk.iter().map(|d| often(*d))).sum();
+    /// In a loop the next one waits for both.
+    const IN_A_LOOP: u64 = 2;
+    /// A call of itself enters the function once more, so it makes fewer turns than another would.
+    const OF_ITSELF: u64 = 8;
+    let payments = payments.iter().map(|(_, often)| *often).chain(plan.bulk.iter().copied());
+    let paid: u64 = payments.map(|often| if often > ONCE { IN_A_LOOP * often } else { FROM_MEMORY * often }).sum();
     if paid == 0 {
         return Counter::Unused;
     }
-    let calls = plan.groups.iter().map(|group| {
-        let direct = group.calls.iter().filter(|callee| match callee.checked_sub(module.imported) {
-            Some(callee) => !untouching[callee as usize],
-            None => true,
-        });
-        often(group.depth) * (direct.count() + group.indirect.len()) as u64
-    });
-    let bulk = plan.bulk.iter().chain(&plan.copies).map(|depth| often(*depth));
-    let reloads = 1 + calls.chain(bulk).sum::<u64>();
-    if reloads * RELOAD < paid * FROM_MEMORY { Counter::Local } else { Counter::Global }
+    let touches = |callee: u32| callee.checked_sub(module.imported).is_none_or(|callee| !untouching[callee as usize]);
+    let calls = plan.groups.iter().flat_map(|group| &group.calls).filter(|call| touches(call.function));
+    let calls = calls.map(|call| if call.function == function { OF_ITSELF * call.often } else { call.often });
+    let indirect = plan.groups.iter().map(|group| group.indirect_often);
+    let bulk = plan.bulk.iter().chain(&plan.copies).copied();
+    let touched = ONCE + calls.chain(indirect).chain(bulk).sum::<u64>();
+    if touched < paid { Counter::Local } else { Counter::Global }
 }
 
 #[cfg(test)]
@@ -329,18 +333,26 @@ mod tests {
         let price = 3 + super::super::bulk::COST;
         check(&format!("(func {copy})"), &[], &[&format!("Global 0:{price}")]);
         check(&format!("(func call 1) (func {copy})"), &[], &[&format!("Global 0:{}", price + 1), "Unused"]);
-        // As a call would: the copy of the counter would have to be brought up to date for each of them.
-        check(&format!("(func (loop {copy} i32.const 0 br_if 0))"), &[], &[&format!("Global 1:{}", price + 2)]);
+        // As a call would: with two of them for each payment, the copy of the counter would be brought up to date more often.
+        check(&format!("(func (loop {copy} i32.const 0 br_if 0))"), &[], &[&format!("Local 1:{}", price + 2)]);
+        check(
+            &format!("(func (loop {copy} {copy} i32.const 0 br_if 0))"),
+            &[],
+            &[&format!("Global 1:{}", 2 * price + 2)],
+        );
     }
 
     #[test]
-    fn the_counter_is_local_where_loops_do_not_call() {
-        check("(func (loop i32.const 0 br_if 0))", &[], &["Local 1:2"]);
-        check("(func (loop call 1 i32.const 0 br_if 0)) (func)", &[], &["Local 1:3", "Unused"]);
-        check(
-            "(func (loop call 1 i32.const 0 br_if 0)) (func (loop i32.const 0 br_if 0))",
-            &[],
-            &["Global 1:3", "Local 1:2"],
-        );
+    fn the_counter_is_local_where_loops_seldom_call() {
+        let paying = "(func (loop i32.const 0 br_if 0))";
+        check(paying, &[], &["Local 1:2"]);
+        check("(func (loop call 1 call 1 i32.const 0 br_if 0)) (func)", &[], &["Local 1:4", "Unused"]);
+        let calling = |calls: &str| format!("(func (loop {calls} i32.const 0 br_if 0)) {paying}");
+        check(&calling("call 1"), &[], &["Local 1:3", "Local 1:2"]);
+        check(&calling("call 1 call 1"), &[], &["Global 1:4", "Local 1:2"]);
+        // Not in every turn.
+        check(&calling("i32.const 0 if call 1 call 1 end"), &[], &["Local 1:6", "Local 1:2"]);
+        // Whoever calls itself is entered each time.
+        check(&calling("call 0"), &[], &["Global 1:3", "Local 1:2"]);
     }
 }

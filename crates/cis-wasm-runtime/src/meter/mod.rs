@@ -11,17 +11,19 @@
 //!   ([`plan`], [`bill`]). Every turn of a loop and every turn of a recursion pays at least one unit.
 //! - **The count is a function of the run.** It is made of WebAssembly instructions, not of machine code or time, so it is
 //!   the same on every compiler.
-//! - **The counter is in its global whenever the host looks.** It is so after every payment, but for those in a loop that
-//!   holds neither calls nor loops: these stay in a register until the loop has ended. A run that ends in a trap of its own
-//!   in such a loop is counted as far as the loop, and one that is stopped there too; how far that is does not depend on the
-//!   compiler.
-//! - **A counter that somebody else emptied is seen** after every call and operation over a length that the guest makes: where
-//!   there is a copy of it in a register, it is brought up to date there.
+//! - **The counter is in its global whenever the host looks.** A function that has a copy of it in a register pays from that,
+//!   and brings the global up to date before whatever may look or pay elsewhere: a call, an operation over a length, its own
+//!   end. A run that ends in a trap of its own in such a function, or is stopped there, is counted as far as the last of
+//!   these; how far that is does not depend on the compiler.
+//! - **A counter that somebody else changed is seen** after every call and operation over a length that the guest makes: where
+//!   there is a copy of it, that is old from then on, and brought up to date before it is used, or before control meets with
+//!   control from elsewhere (`Copied` in [`rewrite`]).
 //! - **The guest cannot reach the counter.** It is the last global, and no instruction of the guest's was validated with so
 //!   many globals.
 
 mod bill;
 mod bulk;
+mod often;
 mod pieces;
 mod plan;
 mod rewrite;

@@ -14,6 +14,7 @@
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
 use super::bulk::{self, is_copy};
+use super::often::often;
 
 /// The cost at which a group ends at the next branching.
 const ENOUGH: u32 = 128;
@@ -26,24 +27,31 @@ pub(super) struct Group {
     /// What the instructions cost, without what they call.
     pub cost: u32,
     /// Functions that are called, each at most once for every payment.
-    pub calls: Vec<u32>,
+    pub calls: Vec<Call>,
     /// Types of functions that are called through a table.
     pub indirect: Vec<u32>,
-    /// In how many loops the group is.
-    pub depth: u32,
-    /// Whether the innermost of them holds neither calls, but for those that end the run, nor operations over a length, nor
-    /// loops.
-    pub tight: bool,
+    /// How often any is.
+    pub indirect_often: u64,
+    /// How often the group is entered: a guess, as all such numbers here ([`super::often`]).
+    pub often: u64,
+}
+
+/// A call of a function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Call {
+    pub function: u32,
+    /// How often it is made.
+    pub often: u64,
 }
 
 /// A function's groups, in order of their places. There is always one at its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
     pub groups: Vec<Group>,
-    /// Operations that pay by their length, by the loops they are in.
-    pub bulk: Vec<u32>,
+    /// Operations that pay by their length: how often each runs.
+    pub bulk: Vec<u64>,
     /// Those that a function of ours does, which pays: as above.
-    pub copies: Vec<u32>,
+    pub copies: Vec<u64>,
     /// Whether there are any of them, also where nothing leads to them.
     pub has_copies: bool,
     /// Functions that are called on the way into an `unreachable`: how a compiler writes a panic. It is nobody's to pay for such
@@ -105,13 +113,11 @@ struct Frame {
     target: bool,
     /// Whether it was opened in code that cannot be reached.
     dead: bool,
-    /// If it is a loop, the first group in it, while nothing in it keeps it from being tight.
-    tight: Option<usize>,
 }
 
 impl Frame {
     fn opened(opened: Opened, group: usize, dead: bool) -> Self {
-        Frame { opened, group, target: false, dead, tight: None }
+        Frame { opened, group, target: false, dead }
     }
 }
 
@@ -120,18 +126,21 @@ struct Planner {
     /// The group that pays for the next instruction.
     group: usize,
     frames: Vec<Frame>,
-    /// How many of the frames are loops.
-    depth: u32,
     /// Whether the next instruction cannot be reached.
     dead: bool,
+    /// How often each instruction runs.
+    often: Vec<u64>,
 }
 
 impl Plan {
     /// Plans a function.
     pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self, BinaryReaderError> {
+        let operators = body.get_operators_reader()?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        let often = often(&operators);
+        let entry = Group { often: often[0], ..Group::default() };
         let mut planner = Planner {
             plan: Plan {
-                groups: vec![Group::default()],
+                groups: vec![entry],
                 bulk: Vec::new(),
                 copies: Vec::new(),
                 has_copies: false,
@@ -139,10 +148,9 @@ impl Plan {
             },
             group: 0,
             frames: vec![Frame::opened(Opened::Block, 0, false)],
-            depth: 0,
             dead: false,
+            often,
         };
-        let operators = body.get_operators_reader()?.into_iter().collect::<Result<Vec<_>, _>>()?;
         let last = lead_to_the_end(&operators);
         for (index, operator) in operators.iter().enumerate() {
             planner.step(index, operator, last[index]);
@@ -157,20 +165,20 @@ impl Planner {
     fn step(&mut self, index: usize, operator: &Operator<'_>, last: bool) {
         self.plan.has_copies |= is_copy(operator);
         if !self.dead {
+            let often = self.often[index];
             let group = &mut self.plan.groups[self.group];
             group.cost = group.cost.saturating_add(cost(operator));
             match operator {
                 Operator::Call { function_index } if last => self.plan.last_calls.push(*function_index),
-                Operator::Call { function_index } => group.calls.push(*function_index),
-                Operator::CallIndirect { type_index, .. } => group.indirect.push(*type_index),
-                operator if is_copy(operator) => self.plan.copies.push(self.depth),
-                operator if is_bulk(operator) => self.plan.bulk.push(self.depth),
+                Operator::Call { function_index } => group.calls.push(Call { function: *function_index, often }),
+                Operator::CallIndirect { type_index, .. } => {
+                    group.indirect.push(*type_index);
+                    group.indirect_often += often;
+                }
+                operator if is_copy(operator) => self.plan.copies.push(often),
+                operator if is_bulk(operator) => self.plan.bulk.push(often),
                 _ => {}
             }
-        }
-        let calls = matches!(operator, Operator::Call { .. } | Operator::CallIndirect { .. }) && !last;
-        if calls || is_bulk(operator) || matches!(operator, Operator::Loop { .. }) {
-            self.frames.iter_mut().for_each(|frame| frame.tight = None);
         }
         let next = index + 1;
         match operator {
@@ -182,9 +190,6 @@ impl Planner {
             Operator::Loop { .. } => {
                 self.open(Opened::Loop);
                 self.begin(next);
-                if let Some(frame) = self.frames.last_mut().filter(|frame| !frame.dead) {
-                    frame.tight = Some(self.group);
-                }
             }
             Operator::Else => self.middle(next),
             Operator::End => self.close(next),
@@ -211,7 +216,9 @@ impl Planner {
     fn begin(&mut self, at: usize) {
         if !self.dead {
             self.group = self.plan.groups.len();
-            self.plan.groups.push(Group { before: at, depth: self.depth, ..Group::default() });
+            // Behind the last instruction comes nothing.
+            let often = self.often.get(at).copied().unwrap_or_default();
+            self.plan.groups.push(Group { before: at, often, ..Group::default() });
         }
     }
 
@@ -223,7 +230,6 @@ impl Planner {
     }
 
     fn open(&mut self, opened: Opened) {
-        self.depth += u32::from(opened == Opened::Loop);
         self.frames.push(Frame::opened(opened, self.group, self.dead));
     }
 
@@ -252,10 +258,6 @@ impl Planner {
 
     fn close(&mut self, next: usize) {
         let Some(frame) = self.frames.pop() else { return };
-        if let Some(first) = frame.tight {
-            self.plan.groups[first..].iter_mut().for_each(|group| group.tight = true);
-        }
-        self.depth -= u32::from(frame.opened == Opened::Loop);
         if frame.dead {
             // Nothing in it was reached, so no group began in it.
             self.dead = true;

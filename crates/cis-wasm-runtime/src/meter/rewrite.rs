@@ -364,9 +364,7 @@ impl<'a> Parts<'a> {
         let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
         // Of operations that nothing leads to, none is split.
         let splits = !self.plans[index].bulk.is_empty();
-        let behind = bill.counter == Counter::Local && bill.payments.iter().any(|payment| payment.tight);
-        let mut out = Metered { behind, ..self.metered(first_free, locals, bill.counter, splits) };
-        out.take_counter();
+        let mut out = self.metered(first_free, locals, bill.counter, splits);
         let mut due = bill.payments.iter().peekable();
         let mut constant = None;
         for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
@@ -386,11 +384,9 @@ impl<'a> Parts<'a> {
             }
             match self.copying.and_then(|copying| copying.instead_of(&operator, length)) {
                 Some(function) => out.function.instruction(&Instruction::Call(function)),
-                None => out.function.instruction(&moved.instruction(operator)?),
+                None => out.function.instruction(&moved.instruction(operator.clone())?),
             };
-            if touches {
-                out.take_counter();
-            }
+            out.after(&operator, touches);
         }
         Ok(out.function)
     }
@@ -415,7 +411,7 @@ impl<'a> Parts<'a> {
             splits,
             exhausted: self.metering,
             open: 0,
-            behind: false,
+            copied: Copied::Old,
         }
     }
 }
@@ -437,43 +433,81 @@ pub(super) struct Metered<'a> {
     exhausted: Metering,
     /// How many blocks are open.
     open: u32,
-    /// Whether the global may be behind the copy of the counter.
-    behind: bool,
+    /// How the copy of the counter stands to the global, where there is one.
+    copied: Copied,
+}
+
+/// How the copy of a counter stands to the global, at one place of the code.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Copied {
+    /// The global may have changed.
+    Old,
+    /// Both are the same.
+    Even,
+    /// The copy may have changed.
+    New,
 }
 
 impl Metered<'_> {
     /// What has to be done before an instruction. `touches` says whether it may lead to somebody who looks at the counter.
     fn before(&mut self, operator: &Operator<'_>, touches: bool) {
-        let leaves = match operator {
-            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+        let open = self.open;
+        // Whether it leaves the function, and whether it may get to where control gets from elsewhere too.
+        let (leaves, meets) = match operator {
+            Operator::Block { .. } => {
                 self.open += 1;
-                false
+                (false, false)
+            }
+            Operator::Loop { .. } | Operator::If { .. } => {
+                self.open += 1;
+                (false, true)
             }
             Operator::End => {
-                let leaves = self.open == 0;
-                self.open = self.open.saturating_sub(1);
-                leaves
+                self.open = open.saturating_sub(1);
+                (open == 0, open != 0)
             }
-            Operator::Return | Operator::Unreachable => true,
-            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => *relative_depth == self.open,
+            Operator::Else => (false, true),
+            Operator::Return | Operator::Unreachable => (true, false),
+            Operator::Br { relative_depth } => (*relative_depth == open, *relative_depth != open),
+            Operator::BrIf { relative_depth } => (*relative_depth == open, *relative_depth != open),
             Operator::BrTable { targets } => {
-                targets.targets().flatten().chain([targets.default()]).any(|target| target == self.open)
+                let all = || targets.targets().flatten().chain([targets.default()]);
+                (all().any(|target| target == open), all().any(|target| target != open))
             }
-            _ => touches,
+            _ => (touches, false),
         };
-        if leaves {
+        if leaves && self.copied == Copied::New {
             self.put_counter();
+            self.copied = Copied::Even;
+        }
+        if meets && self.copied == Copied::Old {
+            self.take_counter();
         }
         if !is_copy(operator) {
             self.pay_by_length(operator);
         }
     }
 
+    /// What is known after an instruction.
+    fn after(&mut self, operator: &Operator<'_>, touches: bool) {
+        match operator {
+            _ if touches => self.copied = Copied::Old,
+            // Control gets there from elsewhere too, with a copy that is not old.
+            Operator::Loop { .. } | Operator::Else | Operator::End => self.copied = Copied::New,
+            // Nothing that follows is reached.
+            Operator::Br { .. } | Operator::BrTable { .. } | Operator::Return | Operator::Unreachable => {
+                self.copied = Copied::Even;
+            }
+            _ => {}
+        }
+    }
+
     fn pay(&mut self, payment: &Payment) {
         self.read();
         self.function.instruction(&Instruction::I64Const(i64::from(payment.cost)));
-        if payment.tight && self.counter == Counter::Local {
+        if self.counter == Counter::Local {
             self.function.instruction(&Instruction::I64Sub).instruction(&Instruction::LocalTee(self.left));
+            self.copied = Copied::New;
         } else {
             self.subtract_what_is_on_the_stack();
         }
@@ -487,12 +521,13 @@ impl Metered<'_> {
             .instruction(&Instruction::LocalTee(self.left))
             .instruction(&Instruction::GlobalSet(self.fuel))
             .instruction(&Instruction::LocalGet(self.left));
+        self.copied = Copied::Even;
     }
 
     fn read(&mut self) {
-        self.function.instruction(&match self.counter {
-            Counter::Local => Instruction::LocalGet(self.left),
-            Counter::Global | Counter::Unused => Instruction::GlobalGet(self.fuel),
+        self.function.instruction(&match (self.counter, self.copied) {
+            (Counter::Local, Copied::Even | Copied::New) => Instruction::LocalGet(self.left),
+            _ => Instruction::GlobalGet(self.fuel),
         });
     }
 
@@ -502,12 +537,13 @@ impl Metered<'_> {
             self.function
                 .instruction(&Instruction::GlobalGet(self.fuel))
                 .instruction(&Instruction::LocalSet(self.left));
+            self.copied = Copied::Even;
         }
     }
 
-    /// Brings the global up to date, where it may be behind.
+    /// Brings the global up to date, where there is a copy.
     fn put_counter(&mut self) {
-        if self.behind {
+        if self.counter == Counter::Local {
             self.function
                 .instruction(&Instruction::LocalGet(self.left))
                 .instruction(&Instruction::GlobalSet(self.fuel));
@@ -519,7 +555,10 @@ impl Metered<'_> {
     fn settle(&mut self) {
         self.function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::I64LtS);
         self.function.instruction(&Instruction::If(BlockType::Empty));
-        self.put_counter();
+        let copied = self.copied;
+        if copied == Copied::New {
+            self.put_counter();
+        }
         if self.exhausted == Metering::Asks {
             self.look_at_the_clock();
         } else {
@@ -529,6 +568,8 @@ impl Metered<'_> {
             self.function.instruction(&Instruction::Unreachable);
         }
         self.function.instruction(&Instruction::End);
+        // Whoever had enough did not go that way.
+        self.copied = copied;
     }
 
     /// Calls the host, for the next slice or before the last one is used up: it adds up just the same.
@@ -549,7 +590,7 @@ impl Metered<'_> {
             | Operator::TableInit { .. }
             | Operator::TableGrow { .. } => 0,
             Operator::MemoryGrow { .. } => {
-                self.pay(&Payment { before: 0, cost: GROW_COST, tight: false });
+                self.pay(&Payment { before: 0, cost: GROW_COST });
                 GROW_PAGE_SHIFT
             }
             _ => return,

@@ -1,0 +1,289 @@
+//! How often code runs: a guess, from its loops and branches alone.
+//!
+//! It decides nothing but how a function keeps its counter ([`super::bill`]), so it may be wrong; what it has to be is the same
+//! for the same code. Compilers put much into a loop that is not of it: whatever follows a `br_if` out of the middle and never
+//! comes back. So what counts is not which loops stand around an instruction, but to the heads of which of them it can come
+//! back without leaving them; and whether a turn of the innermost of those may go by without it.
+
+use wasmparser::Operator;
+
+/// The guess for an instruction that runs once.
+pub(super) const ONCE: u64 = 64;
+
+/// A loop makes so many turns each time, as a power of two.
+const TURNS: u32 = 3;
+
+/// More loops than this within one another are taken for so many.
+const DEEPEST: u32 = 6;
+
+/// How many levels of loops are told apart: those that are within more are taken for one.
+const LEVELS: usize = 64;
+
+/// For each instruction, how often it runs each time the function does, times [`ONCE`].
+pub(super) fn often(operators: &[Operator<'_>]) -> Vec<u64> {
+    let mut returns = Returns::new(operators.len());
+    // Once to know what a loop's exits lead to, and once more for what leads back to its head.
+    returns.look(operators);
+    returns.look(operators);
+    Guess { returns: &returns, frames: Vec::new(), loops: 0, skipped: [0; LEVELS] }.all(operators)
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Opened {
+    Block,
+    Loop,
+    If,
+}
+
+impl Opened {
+    fn of(operator: &Operator<'_>) -> Option<Self> {
+        match operator {
+            Operator::Block { .. } => Some(Opened::Block),
+            Operator::Loop { .. } => Some(Opened::Loop),
+            Operator::If { .. } => Some(Opened::If),
+            _ => None,
+        }
+    }
+}
+
+/// A set of the loops around a place, by their levels.
+type Loops = u64;
+
+/// The loops of lower levels than this one.
+fn around(level: usize) -> Loops {
+    (1 << level) - 1
+}
+
+fn level(loops: usize) -> usize {
+    loops.min(LEVELS - 1)
+}
+
+/// To which loops' heads control may come back, without having left them.
+struct Returns {
+    /// From before each instruction.
+    from: Vec<Loops>,
+    /// From behind the end of what an instruction opens.
+    behind: Vec<Loops>,
+}
+
+/// A block, seen from its end.
+struct Ended {
+    /// From behind its end.
+    behind: Loops,
+    /// From the beginning of its second arm, if it has one.
+    other: Option<Loops>,
+    /// Where it was opened, and its level, if it is a loop.
+    head: Option<(usize, usize)>,
+}
+
+impl Returns {
+    fn new(operators: usize) -> Self {
+        Returns { from: vec![0; operators + 1], behind: vec![0; operators] }
+    }
+
+    /// Goes through the code backwards.
+    fn look(&mut self, operators: &[Operator<'_>]) {
+        let opened = openings(operators);
+        let mut ended: Vec<Ended> = Vec::new();
+        let mut loops = 0;
+        let mut from = 0;
+        for (index, operator) in operators.iter().enumerate().rev() {
+            let target = |ended: &[Ended], depth: u32| match ended.len().checked_sub(1 + depth as usize) {
+                None => 0,
+                Some(at) => match ended[at] {
+                    Ended { head: Some((head, level)), .. } => self.from[head] & around(level) | 1 << level,
+                    Ended { behind, .. } => behind,
+                },
+            };
+            match operator {
+                Operator::End => {
+                    let start = opened[index];
+                    let is_loop = start.is_some_and(|start| Opened::of(&operators[start]) == Some(Opened::Loop));
+                    let head = start.filter(|_| is_loop).map(|start| (start + 1, level(loops)));
+                    loops += usize::from(is_loop);
+                    // The function's own end is that of no block; a branch there is one out of all loops, as one to nowhere.
+                    if start.is_some() {
+                        ended.push(Ended { behind: from, other: None, head });
+                    }
+                }
+                Operator::Else => {
+                    if let Some(arms) = ended.last_mut() {
+                        arms.other = Some(from);
+                        from = arms.behind;
+                    }
+                }
+                Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                    if let Some(block) = ended.pop() {
+                        self.behind[index] = block.behind;
+                        if let Some((_, level)) = block.head {
+                            loops -= 1;
+                            from &= around(level);
+                        }
+                        if matches!(operator, Operator::If { .. }) {
+                            from |= block.other.unwrap_or(block.behind);
+                        }
+                    }
+                }
+                Operator::Br { relative_depth } => from = target(&ended, *relative_depth),
+                Operator::BrIf { relative_depth } => from |= target(&ended, *relative_depth),
+                Operator::BrTable { targets } => {
+                    let all = targets.targets().flatten().chain([targets.default()]);
+                    from = all.fold(0, |from, depth| from | target(&ended, depth));
+                }
+                Operator::Return | Operator::Unreachable => from = 0,
+                _ => {}
+            }
+            self.from[index] = from;
+        }
+    }
+}
+
+/// Where what each `end` closes was opened. The function's own is nowhere.
+fn openings(operators: &[Operator<'_>]) -> Vec<Option<usize>> {
+    let mut open = Vec::new();
+    let mut opened = vec![None; operators.len()];
+    for (index, operator) in operators.iter().enumerate() {
+        match operator {
+            Operator::End => opened[index] = open.pop(),
+            operator if Opened::of(operator).is_some() => open.push(index),
+            _ => {}
+        }
+    }
+    opened
+}
+
+/// A block that is open.
+struct Frame {
+    opened: Opened,
+    /// The level of the innermost loop around it.
+    level: usize,
+    /// From behind its end.
+    behind: Loops,
+    /// Whether a branch may have led behind its end already, in the same turn of that loop.
+    skipped: bool,
+}
+
+struct Guess<'r> {
+    returns: &'r Returns,
+    frames: Vec<Frame>,
+    /// How many of the frames are loops.
+    loops: usize,
+    /// By level, how many frames are skipped.
+    skipped: [u32; LEVELS],
+}
+
+impl Guess<'_> {
+    fn all(mut self, operators: &[Operator<'_>]) -> Vec<u64> {
+        let all = operators.iter().enumerate().map(|(index, operator)| {
+            let often = self.often(index);
+            self.step(index, operator);
+            often
+        });
+        all.collect()
+    }
+
+    /// How often the instruction runs that comes next.
+    fn often(&self, index: usize) -> u64 {
+        let returns = self.returns.from[index];
+        let innermost = (Loops::BITS - returns.leading_zeros()) as usize;
+        let within = innermost.saturating_sub(1)..=self.level();
+        let conditions: u32 = if innermost == 0 { 0 } else { self.skipped[within].iter().sum() };
+        ONCE << (TURNS * returns.count_ones().min(DEEPEST)) >> conditions.min(DEEPEST)
+    }
+
+    /// The level of the innermost loop.
+    fn level(&self) -> usize {
+        level(self.loops.saturating_sub(1))
+    }
+
+    fn step(&mut self, index: usize, operator: &Operator<'_>) {
+        match operator {
+            Operator::Block { .. } | Operator::Loop { .. } | Operator::If { .. } => {
+                let opened = Opened::of(operator).unwrap_or(Opened::Block);
+                let frame = Frame { opened, level: self.level(), behind: self.returns.behind[index], skipped: false };
+                self.frames.push(frame);
+                self.loops += usize::from(opened == Opened::Loop);
+                if opened == Opened::If {
+                    self.skip(0);
+                }
+            }
+            Operator::End => {
+                if let Some(frame) = self.frames.pop() {
+                    self.loops -= usize::from(frame.opened == Opened::Loop);
+                    self.skipped[frame.level] -= u32::from(frame.skipped);
+                }
+            }
+            Operator::Br { relative_depth } | Operator::BrIf { relative_depth } => self.skip(*relative_depth),
+            Operator::BrTable { targets } => {
+                targets.targets().flatten().chain([targets.default()]).for_each(|depth| self.skip(depth));
+            }
+            _ => {}
+        }
+    }
+
+    /// Notes that control may go on behind the end of a block, and come back to the loop around it from there.
+    fn skip(&mut self, depth: u32) {
+        let frame = self.frames.len().checked_sub(1 + depth as usize);
+        let Some(frame) = frame.and_then(|index| self.frames.get_mut(index)) else { return };
+        let comes_back = frame.behind & (1 << frame.level) != 0;
+        if frame.opened != Opened::Loop && comes_back && !frame.skipped {
+            frame.skipped = true;
+            self.skipped[frame.level] += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wasmparser::{Parser, Payload};
+
+    use super::*;
+
+    /// How often each `nop` of a function with one parameter runs, in turns of 8 or in parts of one.
+    #[track_caller]
+    fn check(body: &str, expected: &[f64]) {
+        let wasm = wat::parse_str(format!("(module (func (param i32) {body}))")).unwrap();
+        let body = Parser::new(0).parse_all(&wasm).find_map(|payload| match payload.unwrap() {
+            Payload::CodeSectionEntry(body) => Some(body),
+            _ => None,
+        });
+        let operators: Vec<_> = body.unwrap().get_operators_reader().unwrap().into_iter().map(Result::unwrap).collect();
+        let often = often(&operators);
+        let nops = operators.iter().zip(often).filter(|(operator, _)| matches!(operator, Operator::Nop));
+        let got: Vec<f64> = nops.map(|(_, often)| often as f64 / ONCE as f64).collect();
+        assert_eq!(got, expected);
+    }
+
+    #[test]
+    fn what_is_in_loops_runs_often() {
+        check("nop loop nop local.get 0 br_if 0 nop end nop", &[1.0, 8.0, 1.0, 1.0]);
+        check("loop nop loop nop local.get 0 br_if 0 end nop local.get 0 br_if 0 end", &[8.0, 64.0, 8.0]);
+        // Never again.
+        check("loop nop end", &[1.0]);
+    }
+
+    #[test]
+    fn what_does_not_come_back_is_of_no_loop() {
+        // The inner loop ends in its middle, and what follows goes on with the outer one.
+        check("loop loop block nop local.get 0 br_if 0 nop br 1 end nop br 1 end end", &[64.0, 64.0, 8.0]);
+        check("loop block local.get 0 br_if 0 nop br 1 end nop return end", &[8.0, 1.0]);
+    }
+
+    #[test]
+    fn a_turn_may_go_by_without_it() {
+        check("loop local.get 0 if nop end nop local.get 0 br_if 0 end", &[4.0, 8.0]);
+        check("loop local.get 0 if nop else nop end nop local.get 0 br_if 0 end", &[4.0, 4.0, 8.0]);
+        check("loop block local.get 0 br_if 0 nop end nop local.get 0 br_if 0 end", &[4.0, 8.0]);
+        // What leaves the loop takes no turn.
+        check("block loop local.get 0 br_if 1 nop br 0 end end nop", &[8.0, 1.0]);
+        // Two arms after a choice.
+        check("loop block block local.get 0 br_table 0 1 end nop br 0 end nop local.get 0 br_if 0 end", &[4.0, 8.0]);
+    }
+
+    #[test]
+    fn many_loops_are_taken_for_fewer() {
+        let loops = 100;
+        let body = format!("{} nop {}", "loop ".repeat(loops), "local.get 0 br_if 0 end ".repeat(loops));
+        check(&body, &[8.0_f64.powi(DEEPEST as i32)]);
+    }
+}
