@@ -157,10 +157,11 @@ impl Workers {
     pub(crate) fn spawn(&self, skill: SkillId, job: Job) {
         let mut state = self.shared.lock();
         state.queue.push(skill, job);
-        self.shared.staff(&mut state);
+        let wakes = self.shared.staff(&mut state);
         // Where not even a first thread can be started, the sender's own is better than none.
         let unserved = if state.threads == 0 { std::mem::take(&mut state.queue) } else { Queue::default() };
         drop(state);
+        self.shared.wake(wakes);
         for job in unserved.skills.into_values().flat_map(|line| line.waiting) {
             let _ = catch_unwind(AssertUnwindSafe(job));
         }
@@ -196,7 +197,9 @@ impl Workers {
         let line = state.queue.skills.entry(skill).or_default();
         line.away += 1;
         line.long += usize::from(long);
-        self.shared.staff(&mut state);
+        let wakes = self.shared.staff(&mut state);
+        drop(state);
+        self.shared.wake(wakes);
         Away { shared: self.shared.clone(), skill, long }
     }
 }
@@ -225,7 +228,9 @@ impl Drop for Away {
         }
         state.queue.tidy(self.skill);
         // Jobs of this skill may have waited for its share, with nobody else to look at them.
-        self.shared.staff(&mut state);
+        let wakes = self.shared.staff(&mut state);
+        drop(state);
+        self.shared.wake(wakes);
     }
 }
 
@@ -251,21 +256,29 @@ impl Shared {
         }
     }
 
-    /// Sees to it that somebody takes the next job, if anybody may.
-    fn staff(self: &Arc<Self>, state: &mut State) {
+    /// Sees to it that somebody takes the next job, if anybody may. Whether a thread is to be [woken](Self::wake) for it.
+    #[must_use]
+    fn staff(self: &Arc<Self>, state: &mut State) -> bool {
         let one_more = state.threads - state.idle + 1;
         if self.take(state, one_more).and_then(|take| state.queue.next(take)).is_none() {
-            return;
+            return false;
         }
-        if state.idle > 0 {
-            self.wake.notify_one();
-        } else {
+        if state.idle == 0 {
             let shared = self.clone();
             let name = format!("cis-worker-{}", state.threads);
             match thread::Builder::new().name(name).spawn(move || shared.serve()) {
                 Ok(_) => state.threads += 1,
                 Err(error) => tracing::warn!(target: "cis_skill", "no further worker thread: {error}"),
             }
+            return false;
+        }
+        true
+    }
+
+    /// Wakes a thread if one is to be. Not under the lock: it would come to wait for that, and be woken a second time.
+    fn wake(&self, wakes: bool) {
+        if wakes {
+            self.wake.notify_one();
         }
     }
 
@@ -283,8 +296,9 @@ impl Shared {
             let take = self.take(&state, state.threads - state.idle);
             if let Some((skill, job)) = take.and_then(|take| state.queue.pop(take)) {
                 // It may have been woken for two jobs.
-                self.staff(&mut state);
+                let wakes = self.staff(&mut state);
                 drop(state);
+                self.wake(wakes);
                 let _ = catch_unwind(AssertUnwindSafe(job));
                 state = self.lock();
                 state.queue.done(skill);
