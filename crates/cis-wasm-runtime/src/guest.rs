@@ -95,7 +95,7 @@ pub(crate) enum PutDown {
 
 /// How long a run may have a thread that is not ours and make host calls. Longer than the work that its fuel is good for, because
 /// a thread that has to wait for a processor takes no longer for it.
-const INLINE: Duration = Duration::from_micros(100);
+const INLINE: Duration = Duration::from_micros(80);
 
 /// Every so many host calls a run looks whether it has taken that long.
 const GLANCE: u64 = 8;

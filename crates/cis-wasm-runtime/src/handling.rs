@@ -106,14 +106,19 @@ impl Handling {
         if interrupt::is_running() || !self.skill.is_brief(&task) {
             return self.send(task);
         }
-        let goes_on = task.resumption.is_some();
-        let trial = self.skill.learnt.begin();
-        let patience = Patience::Inline { since: trial.since, fuel: trial.fuel };
+        let kind = self.skill.learnt.of(&task.event_type);
+        let (since, begins, goes_on) = (Instant::now(), task.begun.is_none(), task.resumption.is_some());
+        let patience = Patience::Inline { since, fuel: kind.fuel() };
         let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
         let attempt = self.skill.runtime.workers().scoped(attempt);
-        if !goes_on {
-            let (used, long) = attempt.used();
-            self.skill.learnt.end(&trial, used, long);
+        match &attempt {
+            _ if goes_on => {}
+            // Its receipt says how long it took, when it has not been elsewhere before.
+            Attempt::Done(Outcome { receipt, .. }) => {
+                kind.ended(receipt.fuel, if begins { receipt.wall } else { since.elapsed() })
+            }
+            Attempt::PutDown { waits: Some(_), fuel, .. } => kind.ended(*fuel, since.elapsed()),
+            Attempt::PutDown { waits: None, fuel, .. } => kind.unended(*fuel, since.elapsed()),
         }
         self.after(attempt)
     }

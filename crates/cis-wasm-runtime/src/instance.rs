@@ -231,6 +231,24 @@ impl Live {
         self.set_back_host_side(snapshot)
     }
 
+    /// Whether a run on a thread that is not ours is stopped where it writes to many pages, and does not keep the thread by what
+    /// comes after it.
+    pub(crate) fn is_light(&self) -> bool {
+        self.space.as_ref().is_none_or(|space| space.is_light())
+    }
+
+    /// Whether what a run takes of a thread is what its fuel is good for, and not many times that for its first look at memory.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.space.as_ref().is_none_or(|space| space.is_mapped())
+    }
+
+    /// Has that be so, on a thread of ours.
+    pub(crate) fn map(&mut self) {
+        if let Some(space) = &self.space {
+            space.map();
+        }
+    }
+
     /// What a run on it begins with.
     pub(crate) fn kit(&mut self, program: &Program) -> Kit {
         self.kit.take().unwrap_or_else(|| program.kit())
@@ -408,13 +426,8 @@ impl Live {
         // SAFETY: the counter is there as long as the store, whose exclusive borrow is held until the entry is gone.
         let entry = unsafe { Entry::new(&clock, watched, until, self.code.clone(), self.counter.at()) };
         let counter = self.counter;
-        // Where every page has to be made for every event, nobody is told when a run writes to one.
-        let unseen = until.is_some() && self.space.as_ref().is_some_and(|space| space.is_open());
         let result = slice.and_then(|slice| {
             counter.set(slice);
-            if unseen {
-                return Err(internal("a run on a thread that is not ours would write to pages unseen"));
-            }
             interrupt::during(&entry, turn, || body(&self.exports, &mut self.guest))
         });
         let left = entry.fuel_left(counter.get());
@@ -425,7 +438,7 @@ impl Live {
         };
         let fuel = running.fuel.used(left);
         let result = result.map_err(|error| {
-            if unseen || entry.given_up() {
+            if entry.given_up() {
                 return running.takes_long();
             }
             let stopped = is_limit(&error).then(|| match entry.stopped() {

@@ -1,66 +1,69 @@
 //! What is learnt of how long a skill's events take: how many begin on a thread that is not ours, and with how much fuel.
 //!
 //! Fuel does not tell time. A unit is work of 0.02 ns, where code that calls and branches much pays for more than it runs,
-//! to 2.5 ns, where it divides. So a skill begins with a little, and when an event of it needs more, the time that one took
-//! says how much fuel is good for [`TIME`]. It is measured as processor time, on a busy machine too, and only when there is
-//! a reason: asking for it costs as much as some events.
+//! to 2.5 ns, where it divides, and 30 ns, where it reads memory that nobody touched. So an event has a little at first, and
+//! then about as much as others of its kind used that took little time: nobody has to guess what a unit takes. One that needs
+//! more goes to a worker, and there it is measured: that is where a kind of events becomes known as brief.
+//!
+//! Events of one type are a kind: those that a skill is sent often are mostly alike. A few kinds are told apart.
 //!
 //! Invariant: the one unsafe call writes to a local of the right type.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
-/// How long an event is to keep a thread that is not ours, about.
-const TIME: Duration = Duration::from_micros(80);
-/// How much fuel it has before anything is known: for code of any kind, not much longer.
-const FIRST: u64 = 40_000;
-/// How much it has at the least, and at the most: even where a unit is next to nothing, a host call's time is not.
-const FUEL: (u64, u64) = (20_000, 400_000);
-/// A pace is learnt of events that used so much: of less, what is beside the guest's own work would be most.
-const TELLING: u64 = 10_000;
+/// How long an event may take that others like it are to begin with as much fuel as it used.
+const BRIEF: Duration = Duration::from_micros(60);
+/// From here on it was not: so much more than that, because a thread that had to wait for a processor took longer too.
+const LONG: Duration = Duration::from_micros(90);
+/// How much fuel an event has of which nothing is known: what ends soon whatever it is spent on.
+pub(crate) const UNKNOWN: u64 = 1_000;
+/// How much it has at the least, and at the most.
+const FUEL: (u32, u32) = (UNKNOWN as u32, 400_000);
 
 /// So many long events more than short ones, of late, and the next goes to the workers at once.
 const LONG_EVENTS: u8 = 4;
 /// Of those, one in so many does not.
 const ONE_IN: u8 = 64;
 
+/// How many kinds of events are told apart. Types that share a place are one kind.
+const KINDS: usize = 8;
+
 /// What is known of a skill's events.
 pub(crate) struct Learnt {
+    kinds: [Kind; KINDS],
+}
+
+/// What is known of events of one kind.
+pub(crate) struct Kind {
     /// How often they have taken too long for a thread that is not ours, of late.
     long: AtomicU8,
     /// How many were sent to the workers for that, give or take.
     sent: AtomicU8,
-    /// How long a unit of fuel takes, in 1,024ths of a nanosecond. 0 is not known.
-    pace: AtomicU32,
-    /// Whether the pace is to be measured: one of those below.
-    doubt: AtomicU8,
-}
-
-/// The pace is as it was.
-const NO_DOUBT: u8 = 0;
-/// An event that ended took long by the clock on the wall.
-const SLOW: u8 = 1;
-/// An event did not end.
-const UNENDED: u8 = 2;
-
-/// An event that begins on a thread that is not ours.
-pub(crate) struct Trial {
-    /// How much fuel it has.
-    pub fuel: u64,
-    /// When it began.
-    pub since: Instant,
-    /// The same in processor time, where that is measured.
-    processor: Option<Duration>,
+    /// The most fuel that one used that was brief.
+    fuel: AtomicU32,
 }
 
 impl Learnt {
     pub(crate) fn new() -> Self {
-        Learnt {
-            long: AtomicU8::new(0),
-            sent: AtomicU8::new(1),
-            pace: AtomicU32::new(0),
-            doubt: AtomicU8::new(NO_DOUBT),
-        }
+        Learnt { kinds: std::array::from_fn(|_| Kind::new()) }
+    }
+
+    /// What is known of events of this type.
+    pub(crate) fn of(&self, event_type: &str) -> &Kind {
+        // The ends of types differ most. Whoever means to have two of theirs share a place may.
+        let hash = event_type
+            .bytes()
+            .rev()
+            .take(16)
+            .fold(0_u32, |hash, byte| (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193));
+        &self.kinds[(hash >> 16) as usize % KINDS]
+    }
+}
+
+impl Kind {
+    fn new() -> Self {
+        Kind { long: AtomicU8::new(0), sent: AtomicU8::new(1), fuel: AtomicU32::new(0) }
     }
 
     /// Whether the next event may begin on a thread that is not ours: if they do not usually take long. One in so many
@@ -70,60 +73,76 @@ impl Learnt {
         self.long.load(Ordering::Relaxed) < LONG_EVENTS || tries()
     }
 
-    /// Begins an event on a thread that is not ours.
-    pub(crate) fn begin(&self) -> Trial {
-        let doubt = self.doubt.load(Ordering::Relaxed);
-        let fuel = if doubt == UNENDED { FIRST } else { self.fuel() };
-        let processor = if doubt == NO_DOUBT { None } else { processor_time() };
-        Trial { fuel, since: Instant::now(), processor }
-    }
-
-    /// How much fuel is good for the time that an event has there.
+    /// How much fuel an event has there: some more than one that was brief.
     pub(crate) fn fuel(&self) -> u64 {
-        match u64::from(self.pace.load(Ordering::Relaxed)) {
-            0 => FIRST,
-            pace => ((TIME.as_nanos() as u64 * 1_024) / pace).clamp(FUEL.0, FUEL.1),
+        let fuel = self.fuel.load(Ordering::Relaxed);
+        u64::from(fuel.saturating_add(fuel / 4).clamp(FUEL.0, FUEL.1))
+    }
+
+    /// Learns from an event that ended on a thread that is not ours, or waits, after so much fuel and time on the wall.
+    pub(crate) fn ended(&self, used: u64, time: Duration) {
+        self.took(time > LONG);
+        self.paid(used, time);
+    }
+
+    /// Learns from one that was put down there because it needed more fuel than that, or more time.
+    pub(crate) fn unended(&self, used: u64, time: Duration) {
+        self.took(true);
+        if time > LONG {
+            self.paid(used, time);
         }
     }
 
-    /// Learns from one that used so much fuel, and whether it was too long.
-    pub(crate) fn end(&self, trial: &Trial, used: u64, long: bool) {
-        self.took(long);
-        if used < TELLING && !long {
-            return;
-        }
-        let began = trial.processor.filter(|_| used >= TELLING);
-        if let Some(time) = began.and_then(|began| processor_time()?.checked_sub(began)) {
-            self.measured(time, used);
-            store(&self.doubt, NO_DOUBT);
-        } else if long {
-            // With what is known of its pace it should not have been: less is given until it is known better.
-            store(&self.doubt, UNENDED);
-        } else if trial.since.elapsed() > TIME * 2 {
-            store(&self.doubt, SLOW);
+    /// Learns from one that ended on a worker, or waits, and took so much of a processor's time.
+    pub(crate) fn worked(&self, used: u64, time: Duration) {
+        if time <= BRIEF && used <= u64::from(FUEL.1) {
+            self.took(false);
+            self.paid(used, time);
         }
     }
 
-    fn measured(&self, time: Duration, used: u64) {
-        let now = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX).saturating_mul(1_024) / used.max(1);
-        let now = u32::try_from(now).unwrap_or(u32::MAX).max(1);
-        let before = self.pace.load(Ordering::Relaxed);
-        // Slower at once, faster by and by: events of one skill differ.
-        let pace = if before == 0 || now > before { now } else { before - (before - now).div_ceil(4) };
-        self.pace.store(pace, Ordering::Relaxed);
+    /// So much fuel was spent in so much time.
+    fn paid(&self, used: u64, time: Duration) {
+        let before = self.fuel.load(Ordering::Relaxed);
+        let now = if time <= BRIEF {
+            before.max(u32::try_from(used).unwrap_or(FUEL.1).min(FUEL.1))
+        } else if time > LONG && used >= u64::from(FUEL.0) {
+            let brief = u128::from(used) * BRIEF.as_nanos() / time.as_nanos();
+            before.min(u32::try_from(brief).unwrap_or(FUEL.1))
+        } else {
+            before
+        };
+        if now != before {
+            self.fuel.store(now, Ordering::Relaxed);
+        }
     }
 
-    /// Learns from an event on a worker how long it would have been.
-    pub(crate) fn took(&self, long: bool) {
+    /// Learns whether one was long.
+    fn took(&self, long: bool) {
         let before = self.long.load(Ordering::Relaxed);
-        store(&self.long, if long { before.saturating_add(1).min(2 * LONG_EVENTS) } else { before.saturating_sub(1) });
+        let now = if long { before.saturating_add(1).min(2 * LONG_EVENTS) } else { before.saturating_sub(1) };
+        // Mostly it is the same: the threads that store it would take its cache line from each other.
+        if now != before {
+            self.long.store(now, Ordering::Relaxed);
+        }
     }
 }
 
-/// Stores what is mostly there: the threads that do would take its cache line from each other.
-fn store(to: &AtomicU8, value: u8) {
-    if to.load(Ordering::Relaxed) != value {
-        to.store(value, Ordering::Relaxed);
+/// The calling thread's time on a processor. Where that cannot be asked, time on the wall.
+pub(crate) struct Stopwatch {
+    wall: Instant,
+    processor: Option<Duration>,
+}
+
+impl Stopwatch {
+    pub(crate) fn start() -> Self {
+        Stopwatch { wall: Instant::now(), processor: processor_time() }
+    }
+
+    /// How much it has had since, on the thread that started it.
+    pub(crate) fn elapsed(&self) -> Duration {
+        let processor = self.processor.and_then(|began| processor_time()?.checked_sub(began));
+        processor.unwrap_or_else(|| self.wall.elapsed())
     }
 }
 
@@ -145,62 +164,81 @@ pub(crate) fn processor_time() -> Option<Duration> {
 mod tests {
     use super::*;
 
-    fn learnt(nanos: u64, used: u64) -> Learnt {
-        let learnt = Learnt::new();
-        learnt.measured(Duration::from_nanos(nanos), used);
-        learnt
+    const fn micros(micros: u64) -> Duration {
+        Duration::from_micros(micros)
     }
 
     #[test]
-    fn fuel_is_what_the_pace_says_within_bounds() {
-        assert_eq!(Learnt::new().fuel(), FIRST);
-        // One nanosecond each.
-        assert_eq!(learnt(50_000, 50_000).fuel(), 80_000);
-        assert_eq!(learnt(100_000, 50_000).fuel(), 40_000);
-        assert_eq!(learnt(1_000, 50_000).fuel(), FUEL.1);
-        assert_eq!(learnt(10_000_000, 50_000).fuel(), FUEL.0);
-        assert_eq!(learnt(u64::MAX, 1).fuel(), FUEL.0);
+    fn an_event_has_some_more_than_one_that_was_brief() {
+        let kind = Kind::new();
+        assert_eq!(kind.fuel(), 1_000);
+        kind.worked(100_000, BRIEF);
+        assert_eq!(kind.fuel(), 125_000);
+        // Not less for one that used less, nor for one that took longer where a thread is ours.
+        kind.ended(10, micros(1));
+        kind.worked(300_000, BRIEF + micros(1));
+        kind.worked(300_000, Duration::from_secs(1));
+        assert_eq!(kind.fuel(), 125_000);
+        kind.ended(120_000, micros(50));
+        assert_eq!(kind.fuel(), 150_000);
+        kind.worked(400_000, micros(1));
+        assert_eq!(kind.fuel(), 400_000);
     }
 
     #[test]
-    fn a_pace_is_slower_at_once_and_faster_by_and_by() {
-        let learnt = learnt(50_000, 50_000);
-        learnt.measured(Duration::from_nanos(160_000), 50_000);
-        assert!((24_900..25_100).contains(&learnt.fuel()), "{}", learnt.fuel());
-        learnt.measured(Duration::from_nanos(50_000), 50_000);
-        assert!((26_000..60_000).contains(&learnt.fuel()), "{}", learnt.fuel());
-        for _ in 0..100 {
-            learnt.measured(Duration::from_nanos(50_000), 50_000);
-        }
-        assert_eq!(learnt.fuel(), 80_000);
-    }
-
-    #[test]
-    fn an_event_that_did_not_end_has_the_next_one_measured() {
-        let learnt = learnt(1_000, 50_000);
-        let first = learnt.begin();
-        assert!(first.fuel == FUEL.1 && first.processor.is_none());
-        learnt.end(&first, FUEL.1, true);
-        let second = learnt.begin();
-        assert!(second.fuel == FIRST && second.processor.is_some() == cfg!(unix));
-        learnt.end(&second, FIRST, true);
-        assert!(!cfg!(unix) || learnt.begin().processor.is_none());
-        // One that used next to nothing, and took long for something else, tells nothing of the pace.
-        let pace = learnt.fuel();
-        learnt.end(&learnt.begin(), TELLING - 1, true);
-        learnt.end(&learnt.begin(), TELLING - 1, true);
-        learnt.end(&learnt.begin(), 0, false);
-        assert_eq!(learnt.fuel(), pace);
+    fn one_that_kept_the_thread_too_long_has_the_next_one_have_less() {
+        let kind = Kind::new();
+        kind.worked(200_000, micros(10));
+        // Between brief and long, nothing is learnt of the fuel.
+        kind.unended(250_000, LONG);
+        kind.ended(250_000, LONG);
+        assert_eq!(kind.fuel(), 250_000);
+        kind.unended(240_000, micros(240));
+        assert_eq!(kind.fuel(), 75_000);
+        // It is not more for that either, and not less than nothing.
+        kind.unended(10_000_000, micros(240));
+        assert_eq!(kind.fuel(), 75_000);
+        kind.ended(10_000, Duration::from_secs(10));
+        assert_eq!(kind.fuel(), 1_000);
+        // What took long used next to no fuel: that was something else.
+        kind.worked(200_000, micros(10));
+        kind.unended(100, Duration::from_secs(1));
+        kind.ended(999, Duration::MAX);
+        assert_eq!(kind.fuel(), 250_000);
     }
 
     #[test]
     fn long_events_go_to_the_workers_but_for_one_in_so_many() {
+        let kind = Kind::new();
+        assert!((0..100).all(|_| kind.are_brief()));
+        (0..LONG_EVENTS).for_each(|_| kind.unended(1_000, micros(5)));
+        let one_in_so_many = || (0..=u8::MAX).filter(|_| kind.are_brief()).count() == 256 / usize::from(ONE_IN);
+        assert!(one_in_so_many());
+        // Long on a worker too, or more than there can be to begin with.
+        kind.worked(5_000, BRIEF + micros(1));
+        kind.worked(400_001, micros(1));
+        assert!(one_in_so_many());
+        kind.worked(100_000, BRIEF);
+        assert!((0..100).all(|_| kind.are_brief()));
+        kind.ended(1, LONG + micros(1));
+        assert!(one_in_so_many());
+    }
+
+    #[test]
+    fn kinds_are_told_apart_by_type() {
         let learnt = Learnt::new();
-        assert!((0..100).all(|_| learnt.are_brief()));
-        (0..LONG_EVENTS).for_each(|_| learnt.took(true));
-        let tried = (0..=u8::MAX).filter(|_| learnt.are_brief()).count();
-        assert_eq!(tried, 256 / usize::from(ONE_IN));
-        learnt.took(false);
-        assert!(learnt.are_brief());
+        learnt.of("index").unended(1_000, micros(5));
+        learnt.of("index").worked(100_000, micros(10));
+        assert_eq!(learnt.of("index").fuel(), 125_000);
+        let others = ["message", "message.new", "message.sent", "tick", "", "a type that is longer than most are"];
+        assert!(others.iter().filter(|ty| learnt.of(ty).fuel() == 1_000).count() >= 4);
+    }
+
+    #[test]
+    fn a_thread_that_sleeps_has_no_processor() {
+        let stopwatch = Stopwatch::start();
+        std::thread::sleep(Duration::from_millis(50));
+        let (had, wall) = (stopwatch.elapsed(), stopwatch.wall.elapsed());
+        assert!(if cfg!(unix) { had < wall } else { had <= wall }, "{had:?} in {wall:?}");
     }
 }

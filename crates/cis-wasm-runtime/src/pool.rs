@@ -79,6 +79,11 @@ impl Pool {
             return;
         }
         pooled.counted.bytes_are(pooled.live.resident_bytes());
+        self.put_back(pooled);
+    }
+
+    /// Takes an instance back that had no event.
+    pub(crate) fn put_back(&self, pooled: Pooled) {
         if self.pools.are_full() {
             return;
         }

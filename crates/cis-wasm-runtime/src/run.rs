@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::guest::{Kit, OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
 use crate::instance::{Live, Origin, Ran, is_known};
-use crate::learnt::Learnt;
+use crate::learnt::{Learnt, Stopwatch, UNKNOWN};
 use crate::limits::{Limits, Receipt};
 use crate::nesting::Depth;
 use crate::pending::Pending;
@@ -345,8 +345,9 @@ impl WasmInstance {
 
     /// Handles an event, without waiting on a thread. The future belongs to no executor in particular.
     ///
-    /// A fresh skill's event begins on the thread that polls the future, for 200 microseconds of work at the most: it costs
-    /// some tens to wake another thread. If it takes longer, it goes to the runtime's workers. While a host call waits, the
+    /// A fresh skill's event begins on the thread that polls the future, for less than 200 microseconds: it costs some tens to
+    /// wake another thread. If it takes longer, it goes to the runtime's workers. An event has little fuel there at first, and
+    /// more when others of its type were brief. While a host call waits, the
     /// event takes no thread and no instance: it is put down, and run again from its start when the call is answered, with
     /// the answers that it had before. A kept skill's events go to the workers, and keep a thread while they wait.
     ///
@@ -542,14 +543,28 @@ impl Skill {
         pool: &Arc<Pool>,
         event_type: &str,
         data: &[u8],
-        start: Start,
+        mut start: Start,
     ) -> (Result<Bytes, Error>, Ran) {
         let mut pooled = match pool.take(&self.program) {
             Ok(pooled) => pooled,
             Err(error) => return (Err(error), self.nothing_ran()),
         };
+        if let Patience::Inline { fuel, .. } = &mut start.patience {
+            if !pooled.live.is_light() {
+                pool.put_back(pooled);
+                let ran = Ran { journal: start.journal, put_down: Some(PutDown::Long), ..self.nothing_ran() };
+                return (Err(internal("an event was put down")), ran);
+            }
+            if !pooled.live.is_mapped() {
+                *fuel = (*fuel).min(UNKNOWN);
+            }
+        }
+        let ours = matches!(start.on, Thread::Worker(_));
         let running = self.program.running(pooled.live.kit(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
+        if ours {
+            pooled.live.map();
+        }
         self.ended(pool, pooled, result, ran)
     }
 
@@ -671,12 +686,16 @@ impl Skill {
         Outcome { result: Err(error), log: Vec::new(), receipt, journal: Journal::OFF }
     }
 
-    /// Whether an event's next run may begin on a thread that is not ours: if the skill is a fresh one whose runs do not
-    /// usually take long.
+    /// Whether an event's next run may begin on a thread that is not ours: if nothing comes before it that takes long, and runs
+    /// like it usually do not.
     pub(crate) fn is_brief(&self, task: &Task) -> bool {
-        matches!(self.state, StateOf::Fresh(_))
+        let starts_soon = match &self.state {
+            StateOf::Fresh(fresh) => fresh.pool.is_some() || !self.starts_up(),
+            StateOf::Kept(_) => false,
+        };
+        starts_soon
             && match &task.resumption {
-                None => self.learnt.are_brief(),
+                None => self.learnt.of(&task.event_type).are_brief(),
                 Some(resumption) => resumption.is_small() && !task.repeats.went_back() && self.stretches.are_brief(),
             }
     }
@@ -737,10 +756,12 @@ impl Skill {
             StateOf::Fresh(_) => Patience::Parks(self.park_after),
             StateOf::Kept(_) => Patience::Holds,
         };
-        let goes_on = task.resumption.is_some();
+        // One that goes on did not use all of its fuel here.
+        let measured = matches!(self.state, StateOf::Fresh(_)) && task.resumption.is_none();
+        let measured = measured.then(|| (self.learnt.of(&task.event_type), Stopwatch::start()));
         let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
-        if !goes_on && attempt.used().0 < self.learnt.fuel() {
-            self.learnt.took(false);
+        if let Some((kind, stopwatch)) = measured {
+            kind.worked(attempt.used().0, stopwatch.elapsed());
         }
         // Nobody may be waiting any more.
         let _ = reply.send(attempt);

@@ -72,14 +72,6 @@ impl Stretches {
     /// One ended that used so much fuel.
     pub(crate) fn end(&self, stretch: &Stretch, used: u64, ended: Ended) {
         let time = stretch.began.and_then(|began| processor_time()?.checked_sub(began));
-        if std::env::var_os("DBG").is_some() {
-            eprintln!(
-                "{ended:?} fuel={:?} used={} time={time:?} long={}",
-                stretch.fuel,
-                used,
-                self.long.load(Ordering::Relaxed)
-            );
-        }
         if let Some(time) = time.filter(|time| used >= TELLING && (ended != Ended::Long || *time > TIME)) {
             // What had too little fuel for its time is done again elsewhere, and tells its pace there: here, most of a short
             // time is what it takes to end it.

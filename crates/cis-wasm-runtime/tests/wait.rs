@@ -387,34 +387,6 @@ fn a_kept_skill_closes_after_its_events() {
     }
 }
 
-#[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-#[test]
-fn pages_that_take_long_to_write_to_are_not_written_on_the_senders_thread() {
-    // It uses less than half of the fuel that a first event may use there. Answers with what was in the pages.
-    let body = "(local $at i32) (local $seen i32)
-        (loop
-            (local.set $seen (i32.add (local.get $seen) (i32.load offset=65536 (local.get $at))))
-            (i32.store offset=65536 (local.get $at) (i32.const 1))
-            (br_if 0 (i32.lt_u (local.tee $at (i32.add (local.get $at) (i32.const 4096))) (i32.const 6144000))))
-        (local.get $seen)";
-    let wide = module(&format!(
-        r#"(module (memory (export "memory") 96)
-            (func (export "skill_on_event") (param i32 i32 i32 i32) (result i32) {body}))"#
-    ));
-    for compiler in Compiler::ALL {
-        let skill = wide.load(*compiler).unwrap();
-        let sent = send(skill.handle("wide", Bytes::new()));
-        assert!(matches!(sent, Sent::Pending(_)), "{}", compiler.name());
-        let first = sent.answer();
-        assert!(first.result.is_ok() && first.receipt.fuel < 40_000, "{first:?}");
-        // Whatever an instance wrote before it was given up is not there for the next.
-        for _ in 0..100 {
-            let outcome = block_on(skill.handle("wide", Bytes::new()));
-            assert!(outcome.result.is_ok() && outcome.receipt.fuel == first.receipt.fuel, "{outcome:?}");
-        }
-    }
-}
-
 #[test]
 fn a_skill_that_never_stops_leaves_threads_for_the_others() {
     let endless = guest(&on_event("(loop (br 0)) (i32.const 0)")).with(|spec| {

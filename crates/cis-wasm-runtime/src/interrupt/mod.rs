@@ -30,7 +30,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 #[cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
-pub(crate) use signal::gives_up;
+pub(crate) use signal::{gives_up, runs_out};
 pub(crate) use watch::{Alarm, Slot, Watch, at as watch_time, nudge, with_slot};
 
 use crate::clock::{Cancel, Clock};

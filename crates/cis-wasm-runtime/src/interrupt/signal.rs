@@ -88,19 +88,50 @@ pub(super) fn handle() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the run on this thread has had it for long enough and is to end where guest code was interrupted, by a trap.
-/// For the engine's handler of faults.
+/// Ends the run on this thread where guest code was interrupted, by a trap, if it has had a thread that is not ours for long
+/// enough. For the engine's handler of faults.
 ///
 /// # Safety
 ///
 /// The context is what the kernel passed to the handler.
-pub(crate) unsafe fn gives_up(context: *const c_void) -> bool {
-    let Some(entry) = entries().next().filter(|entry| entry.until != u64::MAX) else { return false };
-    // SAFETY: the caller's promise; it is only looked at.
-    let interrupted = unsafe { &*context.cast::<ucontext_t>() };
-    let gives_up = entry.code.contains(&counter_of(interrupted)) && watch::now() >= entry.until;
-    entry.given_up.set(gives_up);
-    gives_up
+pub(crate) unsafe fn gives_up(context: *mut c_void) {
+    // SAFETY: the caller's promise.
+    let Some((entry, interrupted)) = (unsafe { lent(context) }) else { return };
+    if watch::now() >= entry.until {
+        entry.given_up.set(true);
+        // SAFETY: as in `on_signal`.
+        unsafe { go_on_at(interrupted, cis_wasm_runtime_trap as *const () as usize) };
+    }
+}
+
+/// The same for one that cannot pay: nobody gets to see where it was put down, and walking its stack can take long.
+/// Whether it is.
+///
+/// # Safety
+///
+/// The same.
+pub(crate) unsafe fn runs_out(context: *mut c_void) -> bool {
+    // SAFETY: the caller's promise.
+    let Some((entry, interrupted)) = (unsafe { lent(context) }) else { return false };
+    // SAFETY: the entry is on its list, so that the counter is readable.
+    let out = unsafe { entry.counter.as_ptr().read_volatile() } < 0;
+    if out {
+        // SAFETY: as in `on_signal`.
+        unsafe { go_on_at(interrupted, cis_wasm_runtime_trap as *const () as usize) };
+    }
+    out
+}
+
+/// The run on this thread that was interrupted in guest code, if the thread is not ours, and the registers.
+///
+/// # Safety
+///
+/// The same, and the registers are not kept beyond the handler.
+unsafe fn lent<'c>(context: *mut c_void) -> Option<(&'static super::Entry, &'c mut ucontext_t)> {
+    let entry = entries().next().filter(|entry| entry.until != u64::MAX)?;
+    // SAFETY: the caller's promise: it is this thread's alone until the handler returns.
+    let interrupted = unsafe { &mut *context.cast::<ucontext_t>() };
+    entry.code.contains(&counter_of(interrupted)).then_some((entry, interrupted))
 }
 
 unsafe extern "C" fn on_signal(signal: c_int, info: *mut siginfo_t, context: *mut c_void) {

@@ -30,6 +30,12 @@ use crate::interrupt;
 /// The most pages that are noted one by one. An event that writes to more opens all of its memory: what it wrote is dropped
 /// after it and not copied.
 const MOST_NOTED: usize = 2_048;
+/// So many noted pages are copied back in some tens of microseconds.
+const MOST_LIGHT: usize = 384;
+/// So many bytes take some tens of microseconds to be read for the first time.
+const SOON_MAPPED: usize = 256 << 10;
+/// The most bytes that are read for that alone: some milliseconds.
+const MOST_MAPPED: usize = 64 << 20;
 /// The most stretches of noted pages. Each takes mappings of the process, of which the system allows so many.
 const MOST_STRETCHES: isize = 512;
 /// The most stretches in grown memory that are worth keeping over a reset.
@@ -61,6 +67,8 @@ pub(crate) struct Space {
     most_stretches: isize,
     /// What it is set back to. A template has none until its own is taken.
     pub(super) image: OnceLock<Arc<Image>>,
+    /// Whether reading takes no fault: each page has been looked at, and none was given back since.
+    mapped: AtomicBool,
     /// Whether the instance is complete. Until then its data segments are written, which the image has already.
     complete: AtomicBool,
     /// Pages that may have been written to.
@@ -111,6 +119,7 @@ impl Space {
             page_size,
             most_stretches: most_stretches(),
             image: OnceLock::new(),
+            mapped: AtomicBool::new(false),
             complete: AtomicBool::new(false),
             written: Pages::new(most / page_size),
             noted: AtomicUsize::new(0),
@@ -146,14 +155,18 @@ impl Space {
         let space = self.clone();
         Box::new(move |signal, info, context| {
             if signal != libc::SIGSEGV {
-                return false;
+                // SAFETY: it is the context that the system called the handler with.
+                return unsafe { interrupt::runs_out(context.cast_mut()) };
             }
             // SAFETY: the system's own record of the signal, which has an address when it says that there was an access
             // that is not allowed.
             let denied = unsafe { ((*info).si_code == ACCESS_DENIED).then(|| (*info).si_addr()) };
             let writable = denied.is_some_and(|address| space.fault(address as usize));
-            // SAFETY: it is the context that the system called the handler with.
-            writable && !unsafe { interrupt::gives_up(context) }
+            if writable {
+                // SAFETY: as above.
+                unsafe { interrupt::gives_up(context.cast_mut()) };
+            }
+            writable
         })
     }
 
@@ -169,9 +182,25 @@ impl Space {
         self.noted.load(Ordering::Relaxed) * self.page_size + copied
     }
 
-    /// Whether all of memory may be written to without anybody noticing.
-    pub(crate) fn is_open(&self) -> bool {
-        self.open.load(Ordering::Relaxed)
+    /// Whether a run that writes to memory is seen to do so, and setting it back takes little time.
+    pub(crate) fn is_light(&self) -> bool {
+        !self.open.load(Ordering::Relaxed) && self.noted.load(Ordering::Relaxed) <= MOST_LIGHT
+    }
+
+    /// Whether reading all of memory takes next to no time beside what the guest pays for it. The first read of a page is a
+    /// fault, and those are some hundred times as long as any other.
+    pub(crate) fn is_mapped(&self) -> bool {
+        self.len() <= SOON_MAPPED || self.mapped.load(Ordering::Relaxed)
+    }
+
+    /// Has that be so, unless it would take too long. No call is in progress.
+    pub(crate) fn map(&self) {
+        let len = self.len();
+        if !self.is_mapped() && len <= MOST_MAPPED {
+            // SAFETY: the bytes lie below the length, so they can be read.
+            unsafe { system::touch(self.base, len) };
+            self.mapped.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Makes sure that these bytes can be written to, and that they are set back. They lie below the length. Fails when the
@@ -224,6 +253,7 @@ impl Space {
             let len = if anew { self.pages() * self.page_size } else { image.len() };
             // SAFETY: the bytes are this memory's, and nobody has a reference to them: no call is in progress.
             unsafe { system::give_back(self.base, len)? };
+            self.mapped.store(false, Ordering::Relaxed);
             let access = if anew { Access::Read } else { Access::Write };
             // SAFETY: as above; what was given back is zeros or the image's.
             unsafe { image.lay(self.base, access)? };

@@ -82,6 +82,23 @@ pub(super) unsafe fn populate(base: *mut u8, bytes: Range<usize>) {
     unsafe { libc::madvise(base.add(begin).cast(), len, libc::MADV_POPULATE_WRITE) };
 }
 
+/// Has the system make the pages of these bytes, as for reading them.
+///
+/// # Safety
+///
+/// The bytes are the caller's, mapped, and may be read.
+pub(super) unsafe fn touch(at: *mut u8, len: usize) {
+    // SAFETY: the caller's promise.
+    if unsafe { libc::madvise(at.cast(), len, libc::MADV_POPULATE_READ) } == 0 {
+        return;
+    }
+    // Systems before Linux 5.14 cannot.
+    for page in (0..len).step_by(page_size()) {
+        // SAFETY: the caller's promise.
+        unsafe { at.add(page).read_volatile() };
+    }
+}
+
 /// Gives the pages of mapped bytes back: they read as what is mapped there, a file's bytes or zeros.
 ///
 /// # Safety

@@ -1,0 +1,209 @@
+//! How much of an event runs on the thread that polls its future: a little of one that nobody knows, more of one that is like
+//! others that were brief, and nothing where what comes with it takes long.
+
+#![cfg(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64")))]
+
+mod common;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll, Waker};
+use std::thread;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host};
+use cis_wasm_runtime::{Compiler, Outcome, WasmInstance};
+use common::waiting::all;
+use common::{Guest, module};
+
+/// What an event that nobody knows may use on a thread that is not ours, with its last payment.
+const A_LITTLE: u64 = 2_000;
+
+/// A guest of so many pages that does its work as often as the event's data says, and then says what came of it.
+fn working(pages: u32, work: &str) -> Guest {
+    module(&format!(
+        r#"(module (memory (export "memory") {pages})
+            (func $deep (param i32) (result i32)
+              (if (result i32) (local.get 0)
+                (then (i32.add (i32.const 1) (call $deep (i32.sub (local.get 0) (i32.const 1)))))
+                (else (i32.const 0))))
+            (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64) (local $n i32) (local $sum i32)
+              (local.set $n (i32.load (local.get 2)))
+              (loop $again {work}
+                (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+              (i32.store (i32.const 8) (local.get $sum)) (i64.const 0x400000008)))"#
+    ))
+    .with(|spec| spec.limits.fuel = u64::MAX)
+}
+
+const ADDS: &str = "(local.set $sum (i32.add (i32.xor (local.get $sum) (local.get $n)) (i32.const 3)))";
+/// Writes to another page each time, of 1,000.
+const WRITES: &str =
+    "(i32.store offset=65536 (i32.mul (i32.rem_u (local.get $n) (i32.const 1000)) (i32.const 4096)) (local.get $n))";
+
+fn handle(skill: &WasmInstance, kind: &str, times: u32) -> impl Future<Output = Outcome> + use<> {
+    skill.handle(kind, Bytes::copy_from_slice(&times.to_le_bytes()))
+}
+
+/// Has an event handled to its end, and says whether that was so when its future was polled once. On a busy machine, a worker
+/// may have been as quick, or what is short have been taken for long.
+fn at_once(skill: &WasmInstance, kind: &str, times: u32) -> bool {
+    let mut event = Box::pin(handle(skill, kind, times));
+    let polled = event.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+    let (outcome, at_once) = match polled {
+        Poll::Ready(outcome) => (outcome, true),
+        Poll::Pending => (all(vec![event], |_| {}).remove(0), false),
+    };
+    outcome.result.unwrap();
+    at_once
+}
+
+/// Has an event handled to its end, and says how much fuel was used for it in vain.
+fn in_vain(skill: &WasmInstance, kind: &str, times: u32) -> u64 {
+    let before = skill.repeated_fuel();
+    at_once(skill, kind, times);
+    skill.repeated_fuel() - before
+}
+
+/// Sends events until they are known to be brief: one ends at once.
+#[track_caller]
+fn teach(skill: &WasmInstance, kind: &str, times: u32) {
+    let brief = || at_once(skill, kind, times) && in_vain(skill, kind, times) == 0;
+    assert!((0..2_000).any(|_| brief()), "they are never begun and ended where they are sent");
+}
+
+#[test]
+fn an_event_that_nobody_knows_is_put_down_soon() {
+    let works = [
+        ADDS,
+        "(local.set $sum (i32.div_u (i32.const -1) (i32.or (local.get $sum) (i32.const 1))))",
+        "(local.set $sum (i32.load (i32.and (i32.const 0x1fffff8) (i32.mul (local.get $n) (i32.const -1640531527)))))",
+        "(local.set $sum (i32.add (local.get $sum) (call $deep (i32.const 3000))))",
+        "(memory.fill (i32.const 65536) (local.get $n) (i32.const 10000))",
+        WRITES,
+    ];
+    for compiler in Compiler::ALL {
+        for work in works {
+            let skill = working(513, work).load(*compiler).unwrap();
+            for times in [3_000, 3_001, 3_002] {
+                let before = skill.repeated_fuel();
+                let sent = all(vec![Box::pin(handle(&skill, "test", times))], |_| {}).remove(0);
+                let repeated = skill.repeated_fuel() - before;
+                assert!(repeated <= A_LITTLE, "{repeated}, {}, {work}", compiler.name());
+                let held = skill.run("test", &times.to_le_bytes());
+                assert_eq!(sent.result.unwrap(), held.result.unwrap());
+                assert_eq!(sent.receipt.fuel, held.receipt.fuel);
+            }
+        }
+    }
+}
+
+#[test]
+fn an_event_like_others_that_were_brief_is_not() {
+    for compiler in Compiler::ALL {
+        let skill = working(1, ADDS).load(*compiler).unwrap();
+        teach(&skill, "test", 10);
+        let repeated = in_vain(&skill, "test", 2_000);
+        assert!((1..=A_LITTLE).contains(&repeated), "{repeated}, {}", compiler.name());
+        teach(&skill, "test", 2_000);
+        // Those of another type are not like them.
+        let repeated = in_vain(&skill, "other", 3_000_000);
+        assert!((1..=A_LITTLE).contains(&repeated), "{repeated}, {}", compiler.name());
+        // Nor is one that needs much more than they did, for all that they are of one type.
+        let most = skill.run("test", &2_000_u32.to_le_bytes()).receipt.fuel;
+        let repeated = in_vain(&skill, "test", 3_000_000);
+        assert!((1..=2 * most).contains(&repeated), "{repeated} where {most} were used before, {}", compiler.name());
+    }
+}
+
+#[test]
+fn pages_that_take_long_to_write_to_are_not_written_on_the_senders_thread() {
+    for compiler in Compiler::ALL {
+        let skill = paging().load(*compiler).unwrap();
+        teach(&skill, "test", 1_000);
+        // With enough fuel, it is stopped for its time.
+        let repeated = in_vain(&skill, "test", WRITING | 1_000);
+        assert!(
+            repeated > 0 && repeated < skill.run("test", &1_000_u32.to_le_bytes()).receipt.fuel,
+            "{repeated}, {}",
+            compiler.name()
+        );
+        // An instance with so many noted pages would keep the thread by being set back, so nothing runs on it there. Once in a
+        // while its pages are forgotten.
+        let elsewhere = (0..10).any(|_| {
+            in_vain(&skill, "test", WRITING | 1_000);
+            let before = skill.repeated_fuel();
+            !at_once(&skill, "other", 1) && skill.repeated_fuel() == before
+        });
+        assert!(elsewhere, "{}", compiler.name());
+    }
+}
+
+/// Has an event of this data write and not read.
+const WRITING: u32 = 1 << 16;
+
+/// Reads from as many pages as the event's data says, or writes to them.
+fn paging() -> Guest {
+    module(
+        r#"(module (memory (export "memory") 96)
+            (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64) (local $n i32) (local $at i32)
+              (local.set $n (i32.load16_u (local.get 2)))
+              (loop $again
+                (local.set $at (i32.mul (local.get $n) (i32.const 4096)))
+                (if (i32.load16_u offset=2 (local.get 2))
+                  (then (i32.store offset=65536 (local.get $at) (local.get $n)))
+                  (else (drop (i32.load offset=65536 (local.get $at)))))
+                (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+              (i64.const 0)))"#,
+    )
+}
+
+#[test]
+fn memory_that_nobody_looked_at_is_looked_at_elsewhere() {
+    for compiler in Compiler::ALL {
+        let gate = Gate::default();
+        let asks = r#"(import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
+            (memory (export "memory") 96)
+            (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+              (result i64) (local $n i32)
+              (local.set $n (i32.load (local.get $data)))
+              (if (i32.eqz (local.get $n)) (then (return (call $ask (local.get $data) (local.get $len)))))
+              (loop $again (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+              (i64.const 0))"#;
+        let skill = module(&format!("(module {asks})")).with(|spec| {
+            spec.scope.grants.ai = true;
+            spec.host = Host::builder().ai(gate.clone()).build();
+        });
+        let skill = skill.load(*compiler).unwrap();
+        teach(&skill, "test", 2_000);
+        thread::scope(|scope| {
+            // The instance that was looked at is away.
+            let away = scope.spawn(|| skill.run("ask", &0_u32.to_le_bytes()));
+            while !gate.0[0].load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            let repeated = in_vain(&skill, "test", 2_000);
+            teach(&skill, "test", 2_000);
+            gate.0[1].store(true, Ordering::SeqCst);
+            assert!(away.join().unwrap().result.is_ok());
+            assert!((1..=A_LITTLE).contains(&repeated), "{repeated}, {}", compiler.name());
+        });
+    }
+}
+
+/// Waits until it is told, and then answers.
+#[derive(Clone, Default)]
+struct Gate(Arc<[AtomicBool; 2]>);
+
+#[async_trait]
+impl AiBackend for Gate {
+    async fn chat(&self, _: AiRequest) -> Result<AiReply, BackendError> {
+        self.0[0].store(true, Ordering::SeqCst);
+        while !self.0[1].load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        Ok(AiReply { text: "now".into(), prompt_tokens: 1, reply_tokens: 1 })
+    }
+}
