@@ -11,7 +11,8 @@
 //!   is the allowance and at the most once the event's own work; and once what may be done on a thread that is not ours, since a
 //!   run that goes on there and takes long goes back to its checkpoint, and none of that event does so again.
 //! - A checkpoint is a means and never needed: the event's journal is there too. Where the checkpoint is gone (given up for its
-//!   bytes, with the runtime's idle instances, with its own instance) or its instance is not free, the event is run again.
+//!   bytes, with the runtime's idle instances, with its own instance) or its instance does not become free, the event is run
+//!   again.
 //! - The bytes of all checkpoints of a runtime are bounded.
 
 use std::collections::HashMap;
@@ -36,6 +37,9 @@ pub(crate) const MOST_BYTES: usize = 4 << 20;
 /// The most bytes of a checkpoint that is put back on a thread that is not ours: they are copied four times until the run is
 /// put down again, in a small part of the time that it has there.
 const MOST_BYTES_INLINE: u64 = 64 << 10;
+
+/// How often an event comes back for its instance when that is not free. It mostly is very soon.
+pub(crate) const TRIES: u8 = 6;
 
 /// What an event's runs came to that were put down.
 #[derive(Clone, Copy, Debug, Default)]
@@ -78,9 +82,21 @@ pub(crate) struct Resumption {
     pub answer: Result<HostReply, HostError>,
     /// What the run had used, which is repeated when the checkpoint is gone.
     pub fuel: u64,
+    /// How often its instance was not free.
+    pub tries: u8,
 }
 
 impl Resumption {
+    /// When its call is answered.
+    pub(crate) fn new(
+        ticket: Ticket,
+        context: Box<CallContext>,
+        answer: Result<HostReply, HostError>,
+        fuel: u64,
+    ) -> Self {
+        Resumption { ticket, context, answer, fuel, tries: 0 }
+    }
+
     /// Whether there is little enough to be put back that it can be done on a thread that is not ours.
     pub(crate) fn is_small(&self) -> bool {
         self.ticket.bytes <= MOST_BYTES_INLINE
@@ -158,11 +174,11 @@ impl Checkpoints {
         if kept.bytes + size > self.most_bytes {
             return None;
         }
-        let number = kept.next;
+        let (number, instance) = (kept.next, checkpoint.instance);
         kept.next += 1;
         kept.bytes += size;
         kept.all.insert(number, checkpoint);
-        Some(Ticket { number, bytes: size, of: self.clone() })
+        Some(Ticket { number, instance, bytes: size, of: self.clone() })
     }
 
     /// Gives up all of them.
@@ -190,6 +206,8 @@ impl Checkpoints {
 /// The right to a checkpoint, which goes with it.
 pub(crate) struct Ticket {
     number: u64,
+    /// The instance that it is of.
+    pub instance: InstanceId,
     /// Bytes of the checkpoint.
     bytes: u64,
     of: Arc<Checkpoints>,

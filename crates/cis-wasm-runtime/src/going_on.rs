@@ -10,9 +10,9 @@ use std::sync::atomic::Ordering;
 use bytes::Bytes;
 use cis_wasm_host::{HostError, HostReply, Journal, Mark};
 
-use crate::checkpoint::{Checkpoint, Resumption};
+use crate::checkpoint::{Checkpoint, Resumption, TRIES};
 use crate::error::Error;
-use crate::guest::{Kit, Patience, PutDown};
+use crate::guest::{Kit, Patience, PutDown, internal};
 use crate::instance::{Ran, is_known};
 use crate::pool::{Pool, Pooled};
 use crate::run::{Skill, Start};
@@ -39,23 +39,30 @@ impl Skill {
         (result, ran)
     }
 
-    /// Goes on with a run that was suspended. If that cannot be, the event is to be run again, and the start has the journal for
-    /// that.
+    /// Goes on with a run that was suspended, or says that it is to do so later. If it cannot, the event is to be run again, and
+    /// the start has the journal for that.
     pub(crate) fn go_on(
         &self,
         pool: &Arc<Pool>,
-        resumption: Resumption,
+        mut resumption: Box<Resumption>,
         start: &mut Start,
     ) -> Option<(Result<Bytes, Error>, Ran)> {
-        let Resumption { ticket, mut context, answer, fuel } = resumption;
+        let instance = pool.take_the(resumption.ticket.instance);
+        if instance.is_none() && resumption.tries < TRIES {
+            resumption.tries += 1;
+            let (fuel, later) = (resumption.fuel, internal("a run is to go on later"));
+            let ran = Ran { fuel, put_down: Some(PutDown::Later), resumption: Some(resumption), ..self.nothing_ran() };
+            return Some((Err(later), ran));
+        }
+        let Resumption { ticket, mut context, answer, fuel, .. } = *resumption;
         let again = |journal: Journal, start: &mut Start| {
             self.repeated_fuel.fetch_add(fuel, Ordering::Relaxed);
             start.journal = journal.again();
             None
         };
-        let kept = ticket.redeem();
-        let Some((checkpoint, mut pooled)) = kept.and_then(|kept| pool.take_the(kept.instance).map(|it| (kept, it)))
-        else {
+        let Some(mut pooled) = instance else { return again(context.journal, start) };
+        let Some(checkpoint) = ticket.redeem() else {
+            pool.put(pooled);
             return again(context.journal, start);
         };
         let journal = std::mem::take(&mut context.journal);
@@ -102,6 +109,6 @@ impl Skill {
         let Kit { mut context, .. } = self.program.kit();
         (context.journal, context.log) = (std::mem::take(&mut ran.journal), std::mem::take(&mut ran.log));
         context.back_to(mark);
-        Some(Box::new(Resumption { ticket, context, answer, fuel }))
+        Some(Box::new(Resumption::new(ticket, context, answer, fuel)))
     }
 }

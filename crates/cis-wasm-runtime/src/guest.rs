@@ -91,6 +91,8 @@ pub(crate) enum PutDown {
     Waits(Pending),
     /// It has taken long.
     Long,
+    /// Its instance has another run at the moment, so that it could not go on.
+    Later,
 }
 
 /// How long a run may have a thread that is not ours and make host calls. Longer than the work that its fuel is good for, because

@@ -133,6 +133,10 @@ impl Handling {
     fn after(&self, attempt: Attempt) -> Next {
         match attempt {
             Attempt::Done(outcome) => Next::Ends(outcome),
+            // Its instance was not free: somebody else may be polled meanwhile.
+            Attempt::PutDown { task, waits: None, .. } if task.resumption.is_some() && !task.repeats.went_back() => {
+                Next::Goes(Stage::Due(task))
+            }
             Attempt::PutDown { task, waits: None, .. } => self.send(task),
             Attempt::PutDown { task, waits: Some(call), ticket, fuel, memory_bytes } => {
                 let Some((deadline, _)) = task.begun else {
@@ -179,7 +183,7 @@ impl Handling {
                 task.begun = Some((deadline, deadline.elapsed()));
                 match ticket {
                     Some(ticket) => {
-                        task.resumption = Some(Box::new(Resumption { ticket, context, answer, fuel }));
+                        task.resumption = Some(Box::new(Resumption::new(ticket, context, answer, fuel)));
                     }
                     None => task.journal = context.journal.again(),
                 }

@@ -124,7 +124,7 @@ pub(crate) struct Ran {
     pub left: Option<Left>,
     /// The same when it was taken out of the instance.
     pub ticket: Option<Ticket>,
-    /// What it takes to go on from where the run did, if it took long from there.
+    /// What it takes to go on from where the run did, or would have, if it did not come further.
     pub resumption: Option<Box<Resumption>>,
 }
 

@@ -154,7 +154,7 @@ struct Handled {
     put_down: Option<PutDown>,
     /// What was kept of the run, if it was put down while a call waited.
     ticket: Option<Ticket>,
-    /// What it goes on with, if it was put down because it took long.
+    /// What it goes on with, if it was put down because it took long, or could not go on yet.
     resumption: Option<Box<Resumption>>,
     deadline: Deadline,
 }
@@ -485,7 +485,7 @@ impl Skill {
         let (result, ran) = match (admitted, place) {
             (Err(error), _) => (Err(error), self.nothing_ran()),
             (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => {
-                match resumption.and_then(|resumption| self.go_on(pool, *resumption, &mut start)) {
+                match resumption.and_then(|resumption| self.go_on(pool, resumption, &mut start)) {
                     Some(handled) => handled,
                     None => self.handle_pooled(pool, event_type, data, start),
                 }
@@ -521,16 +521,17 @@ impl Skill {
             return Attempt::Done(outcome);
         };
         let Receipt { fuel, memory_bytes, .. } = outcome.receipt;
+        // With what it goes on from where it was, if that is kept, nothing is repeated but what it came further.
+        let (repeats, repeated) = match (&put_down, &ticket, &resumption) {
+            (PutDown::Later, ..) | (_, Some(_), _) => (repeats, 0),
+            (_, None, Some(resumption)) => (repeats.back(), fuel.saturating_sub(resumption.fuel)),
+            (_, None, None) => (repeats.one_more(fuel), fuel),
+        };
         let (journal, waits) = match put_down {
             PutDown::Waits(pending) => (Journal::OFF, Some(pending)),
-            PutDown::Long => (outcome.journal.again(), None),
+            PutDown::Long | PutDown::Later => (outcome.journal.again(), None),
         };
         let begun = Some((deadline, deadline.elapsed()));
-        let (repeats, repeated) = match (&ticket, &resumption) {
-            (None, None) => (repeats.one_more(fuel), fuel),
-            (None, Some(resumption)) => (repeats.back(), fuel.saturating_sub(resumption.fuel)),
-            (Some(_), _) => (repeats, 0),
-        };
         if repeated > 0 {
             self.repeated_fuel.fetch_add(repeated, Ordering::Relaxed);
         }
@@ -660,7 +661,7 @@ impl Skill {
     }
 
     /// What is left of an event of which nothing ran.
-    fn nothing_ran(&self) -> Ran {
+    pub(crate) fn nothing_ran(&self) -> Ran {
         let ledger = Ledger::new(self.program.scope.budget);
         Ran {
             ledger,
