@@ -14,9 +14,9 @@ use crate::checkpoint::{Checkpoint, Resumption, TRIES};
 use crate::error::Error;
 use crate::guest::{Kit, Patience, PutDown, internal};
 use crate::instance::{Ran, is_known};
+use crate::learnt::Stopwatch;
 use crate::pool::{Pool, Pooled};
 use crate::run::{Skill, Start};
-use crate::stretch::Ended;
 
 impl Skill {
     /// What is to be done with an instance after a run, and with the run when it was suspended.
@@ -44,15 +44,25 @@ impl Skill {
     pub(crate) fn go_on(
         &self,
         pool: &Arc<Pool>,
+        event_type: &str,
         mut resumption: Box<Resumption>,
         start: &mut Start,
     ) -> Option<(Result<Bytes, Error>, Ran)> {
-        let instance = pool.take_the(resumption.ticket.instance);
+        let inline = matches!(start.patience, Patience::Inline { .. });
+        let waits = |why, resumption: Box<Resumption>| {
+            let ran =
+                Ran { fuel: resumption.fuel, put_down: Some(why), resumption: Some(resumption), ..self.nothing_ran() };
+            Some((Err(internal("a run is to go on later")), ran))
+        };
+        let mut instance = pool.take_the(resumption.ticket.instance);
         if instance.is_none() && resumption.tries < TRIES {
             resumption.tries += 1;
-            let (fuel, later) = (resumption.fuel, internal("a run is to go on later"));
-            let ran = Ran { fuel, put_down: Some(PutDown::Later), resumption: Some(resumption), ..self.nothing_ran() };
-            return Some((Err(later), ran));
+            return waits(PutDown::Later, resumption);
+        }
+        if let Some(pooled) = instance.take_if(|pooled| inline && !(pooled.live.is_light() && pooled.live.is_mapped()))
+        {
+            pool.put_back(pooled);
+            return waits(PutDown::Long, resumption);
         }
         let Resumption { ticket, mut context, answer, fuel, .. } = *resumption;
         let again = |journal: Journal, start: &mut Start| {
@@ -71,24 +81,28 @@ impl Skill {
             return again(journal, start);
         }
         let Kit { host, .. } = pooled.live.kit(&self.program);
-        let stretch = self.stretches.begin();
-        let (patience, inline) = match start.patience {
+        let known = self.learnt_going_on.of(event_type);
+        let patience = match start.patience {
             // The time that it has there goes on.
-            Patience::Inline { since, .. } => (Patience::Inline { since, fuel: stretch.fuel }, true),
-            patience => (patience, false),
+            Patience::Inline { since, .. } => Patience::Inline { since, fuel: known.fuel() },
+            patience => patience,
         };
         let start = Start { suspends: true, patience, ..start.before(journal) };
         let mut running = self.program.running(Kit { host, context }, &self.runtime, start);
         running.context.journal.went_on();
         let way_back = inline.then(|| (running.context.mark(), answer.clone()));
         running.answer = Some(answer);
+        let stopwatch = if inline { Stopwatch::on_the_wall() } else { Stopwatch::start() };
         let (result, ran) = pooled.live.rest(&checkpoint, running);
-        let ended = match &ran.put_down {
-            Some(PutDown::Long) => Ended::Long,
-            _ if inline => Ended::Here,
-            _ => Ended::Elsewhere,
-        };
-        self.stretches.end(&stretch, ran.fuel.saturating_sub(fuel), ended);
+        let (used, took) = (ran.fuel.saturating_sub(fuel), stopwatch.elapsed());
+        match &ran.put_down {
+            Some(PutDown::Long) => known.unended(used, took),
+            _ if inline => known.ended(used, took),
+            _ => {
+                known.worked(used, took);
+                pooled.live.map();
+            }
+        }
         let (result, mut ran) = self.ended(pool, pooled, result, ran);
         if let (Some(PutDown::Long), Some((mark, answer))) = (&ran.put_down, way_back) {
             ran.resumption = self.back(checkpoint, mark, answer, fuel, &mut ran);

@@ -7,6 +7,9 @@
 //!
 //! Events of one type are a kind: those that a skill is sent often are mostly alike. A few kinds are told apart.
 //!
+//! The same is learnt of events that go on where they were: what is one event in the words below is then what one does until
+//! it waits again or is over.
+//!
 //! Invariant: the one unsafe call writes to a local of the right type.
 
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -18,8 +21,12 @@ const BRIEF: Duration = Duration::from_micros(60);
 const LONG: Duration = Duration::from_micros(90);
 /// How much fuel an event has of which nothing is known: what ends soon whatever it is spent on.
 pub(crate) const UNKNOWN: u64 = 1_000;
-/// How much it has at the least, and at the most.
-const FUEL: (u32, u32) = (UNKNOWN as u32, 400_000);
+/// How much it has at the least.
+const LEAST: u32 = UNKNOWN as u32;
+/// How much it has at the most, at its start.
+const MOST: u32 = 400_000;
+/// How much it has at the most when it goes on: more, because it is not run again from its start when that was too much.
+const MOST_GOING_ON: u32 = 2_000_000;
 
 /// So many long events more than short ones, of late, and the next goes to the workers at once.
 const LONG_EVENTS: u8 = 4;
@@ -42,11 +49,19 @@ pub(crate) struct Kind {
     sent: AtomicU8,
     /// The most fuel that one used that was brief.
     fuel: AtomicU32,
+    /// The most that one may have.
+    most: u32,
 }
 
 impl Learnt {
-    pub(crate) fn new() -> Self {
-        Learnt { kinds: std::array::from_fn(|_| Kind::new()) }
+    /// Nothing, of events from their start.
+    pub(crate) fn of_events() -> Self {
+        Learnt { kinds: std::array::from_fn(|_| Kind::new(MOST)) }
+    }
+
+    /// Nothing, of those that go on.
+    pub(crate) fn of_going_on() -> Self {
+        Learnt { kinds: std::array::from_fn(|_| Kind::new(MOST_GOING_ON)) }
     }
 
     /// What is known of events of this type.
@@ -62,8 +77,8 @@ impl Learnt {
 }
 
 impl Kind {
-    fn new() -> Self {
-        Kind { long: AtomicU8::new(0), sent: AtomicU8::new(1), fuel: AtomicU32::new(0) }
+    fn new(most: u32) -> Self {
+        Kind { long: AtomicU8::new(0), sent: AtomicU8::new(1), fuel: AtomicU32::new(0), most }
     }
 
     /// Whether the next event may begin on a thread that is not ours: if they do not usually take long. One in so many
@@ -76,7 +91,7 @@ impl Kind {
     /// How much fuel an event has there: some more than one that was brief.
     pub(crate) fn fuel(&self) -> u64 {
         let fuel = self.fuel.load(Ordering::Relaxed);
-        u64::from(fuel.saturating_add(fuel / 4).clamp(FUEL.0, FUEL.1))
+        u64::from(fuel.saturating_add(fuel / 4).clamp(LEAST, self.most))
     }
 
     /// Learns from an event that ended on a thread that is not ours, or waits, after so much fuel and time on the wall.
@@ -95,7 +110,7 @@ impl Kind {
 
     /// Learns from one that ended on a worker, or waits, and took so much of a processor's time.
     pub(crate) fn worked(&self, used: u64, time: Duration) {
-        if time <= BRIEF && used <= u64::from(FUEL.1) {
+        if time <= BRIEF && used <= u64::from(self.most) {
             self.took(false);
             self.paid(used, time);
         }
@@ -105,10 +120,10 @@ impl Kind {
     fn paid(&self, used: u64, time: Duration) {
         let before = self.fuel.load(Ordering::Relaxed);
         let now = if time <= BRIEF {
-            before.max(u32::try_from(used).unwrap_or(FUEL.1).min(FUEL.1))
-        } else if time > LONG && used >= u64::from(FUEL.0) {
+            before.max(u32::try_from(used).unwrap_or(u32::MAX).min(self.most))
+        } else if time > LONG && used >= u64::from(LEAST) {
             let brief = u128::from(used) * BRIEF.as_nanos() / time.as_nanos();
-            before.min(u32::try_from(brief).unwrap_or(FUEL.1))
+            before.min(u32::try_from(brief).unwrap_or(u32::MAX))
         } else {
             before
         };
@@ -139,6 +154,11 @@ impl Stopwatch {
         Stopwatch { wall: Instant::now(), processor: processor_time() }
     }
 
+    /// One of time on the wall alone: it costs less to ask for.
+    pub(crate) fn on_the_wall() -> Self {
+        Stopwatch { wall: Instant::now(), processor: None }
+    }
+
     /// How much it has had since, on the thread that started it.
     pub(crate) fn elapsed(&self) -> Duration {
         let processor = self.processor.and_then(|began| processor_time()?.checked_sub(began));
@@ -148,7 +168,7 @@ impl Stopwatch {
 
 /// What this thread has had of a processor, where that can be asked.
 #[cfg(unix)]
-pub(crate) fn processor_time() -> Option<Duration> {
+fn processor_time() -> Option<Duration> {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: the kernel writes one `timespec`, which `time` has room for.
     let result = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &mut time) };
@@ -156,7 +176,7 @@ pub(crate) fn processor_time() -> Option<Duration> {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn processor_time() -> Option<Duration> {
+fn processor_time() -> Option<Duration> {
     None
 }
 
@@ -170,7 +190,7 @@ mod tests {
 
     #[test]
     fn an_event_has_some_more_than_one_that_was_brief() {
-        let kind = Kind::new();
+        let kind = Kind::new(MOST);
         assert_eq!(kind.fuel(), 1_000);
         kind.worked(100_000, BRIEF);
         assert_eq!(kind.fuel(), 125_000);
@@ -183,11 +203,14 @@ mod tests {
         assert_eq!(kind.fuel(), 150_000);
         kind.worked(400_000, micros(1));
         assert_eq!(kind.fuel(), 400_000);
+        let going_on = Learnt::of_going_on();
+        going_on.of("go").worked(400_001, micros(1));
+        assert_eq!(going_on.of("go").fuel(), 500_001);
     }
 
     #[test]
     fn one_that_kept_the_thread_too_long_has_the_next_one_have_less() {
-        let kind = Kind::new();
+        let kind = Kind::new(MOST);
         kind.worked(200_000, micros(10));
         // Between brief and long, nothing is learnt of the fuel.
         kind.unended(250_000, LONG);
@@ -209,7 +232,7 @@ mod tests {
 
     #[test]
     fn long_events_go_to_the_workers_but_for_one_in_so_many() {
-        let kind = Kind::new();
+        let kind = Kind::new(MOST);
         assert!((0..100).all(|_| kind.are_brief()));
         (0..LONG_EVENTS).for_each(|_| kind.unended(1_000, micros(5)));
         let one_in_so_many = || (0..=u8::MAX).filter(|_| kind.are_brief()).count() == 256 / usize::from(ONE_IN);
@@ -226,7 +249,7 @@ mod tests {
 
     #[test]
     fn kinds_are_told_apart_by_type() {
-        let learnt = Learnt::new();
+        let learnt = Learnt::of_events();
         learnt.of("index").unended(1_000, micros(5));
         learnt.of("index").worked(100_000, micros(10));
         assert_eq!(learnt.of("index").fuel(), 125_000);

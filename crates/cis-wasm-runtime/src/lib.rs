@@ -83,7 +83,6 @@ mod shelves;
 mod sleep;
 mod spawn;
 mod spec;
-mod stretch;
 mod tier;
 mod trap;
 mod tunables;

@@ -30,7 +30,6 @@ use crate::reset;
 use crate::runtime::WasmRuntime;
 use crate::shares::Shares;
 use crate::spec::{LoadSpec, State};
-use crate::stretch::Stretches;
 use crate::tier::Tier;
 use crate::worker::SkillId;
 
@@ -77,7 +76,7 @@ pub(crate) struct Skill {
     init_log: Vec<LogLine>,
     park_after: Duration,
     pub(crate) learnt: Learnt,
-    pub(crate) stretches: Stretches,
+    pub(crate) learnt_going_on: Learnt,
     /// Fuel of runs that were repeated.
     pub(crate) repeated_fuel: AtomicU64,
 }
@@ -263,8 +262,8 @@ impl WasmInstance {
             state,
             init_log,
             park_after,
-            learnt: Learnt::new(),
-            stretches: Stretches::new(),
+            learnt: Learnt::of_events(),
+            learnt_going_on: Learnt::of_going_on(),
             repeated_fuel: AtomicU64::new(0),
         };
         let skill = Arc::new(skill);
@@ -485,7 +484,7 @@ impl Skill {
         let (result, ran) = match (admitted, place) {
             (Err(error), _) => (Err(error), self.nothing_ran()),
             (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => {
-                match resumption.and_then(|resumption| self.go_on(pool, resumption, &mut start)) {
+                match resumption.and_then(|resumption| self.go_on(pool, event_type, resumption, &mut start)) {
                     Some(handled) => handled,
                     None => self.handle_pooled(pool, event_type, data, start),
                 }
@@ -697,7 +696,10 @@ impl Skill {
         starts_soon
             && match &task.resumption {
                 None => self.learnt.of(&task.event_type).are_brief(),
-                Some(resumption) => resumption.is_small() && !task.repeats.went_back() && self.stretches.are_brief(),
+                Some(resumption) => {
+                    let known = self.learnt_going_on.of(&task.event_type);
+                    resumption.is_small() && !task.repeats.went_back() && known.are_brief()
+                }
             }
     }
 
