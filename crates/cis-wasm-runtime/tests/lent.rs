@@ -6,10 +6,10 @@
 mod common;
 
 use std::future::Future;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
-use std::thread;
+use std::thread::{self, ThreadId};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -74,6 +74,17 @@ fn teach(skill: &WasmInstance, kind: &str, times: u32) {
     assert!((0..2_000).any(|_| brief()), "they are never begun and ended where they are sent");
 }
 
+/// The fuel that is used in vain for an event, after others were brief that do their work so often.
+#[track_caller]
+fn in_vain_after(brief: u32, skill: &WasmInstance, kind: &str, times: u32) -> u64 {
+    // On a busy machine, the last of them may have been taken for long, so that this one goes to a worker at once.
+    let mut tried = (0..100).map(|_| {
+        teach(skill, kind, brief);
+        in_vain(skill, kind, times)
+    });
+    tried.find(|fuel| *fuel > 0).expect("none begins where it is sent")
+}
+
 #[test]
 fn an_event_that_nobody_knows_is_put_down_soon() {
     let works = [
@@ -104,16 +115,14 @@ fn an_event_that_nobody_knows_is_put_down_soon() {
 fn an_event_like_others_that_were_brief_is_not() {
     for compiler in Compiler::ALL {
         let skill = working(1, ADDS).load(*compiler).unwrap();
-        teach(&skill, "test", 10);
-        let repeated = in_vain(&skill, "test", 2_000);
+        let repeated = in_vain_after(10, &skill, "test", 2_000);
         assert!((1..=A_LITTLE).contains(&repeated), "{repeated}, {}", compiler.name());
-        teach(&skill, "test", 2_000);
         // Those of another type are not like them.
         let repeated = in_vain(&skill, "other", 3_000_000);
         assert!((1..=A_LITTLE).contains(&repeated), "{repeated}, {}", compiler.name());
         // Nor is one that needs much more than they did, for all that they are of one type.
         let most = skill.run("test", &2_000_u32.to_le_bytes()).receipt.fuel;
-        let repeated = in_vain(&skill, "test", 3_000_000);
+        let repeated = in_vain_after(2_000, &skill, "test", 3_000_000);
         assert!((1..=2 * most).contains(&repeated), "{repeated} where {most} were used before, {}", compiler.name());
     }
 }
@@ -121,21 +130,21 @@ fn an_event_like_others_that_were_brief_is_not() {
 #[test]
 fn pages_that_take_long_to_write_to_are_not_written_on_the_senders_thread() {
     for compiler in Compiler::ALL {
-        let skill = paging().load(*compiler).unwrap();
-        teach(&skill, "test", 1_000);
+        let ended = Noting::default();
+        let skill = paging(&ended).load(*compiler).unwrap();
+        let here = |kind: &str, pages: u32| {
+            at_once(&skill, kind, pages);
+            ended.0.lock().unwrap().take() == Some(thread::current().id())
+        };
+        assert!((0..2_000).any(|_| here("test", 1_000)), "none ends here, {}", compiler.name());
         // With enough fuel, it is stopped for its time.
-        let repeated = in_vain(&skill, "test", WRITING | 1_000);
-        assert!(
-            repeated > 0 && repeated < skill.run("test", &1_000_u32.to_le_bytes()).receipt.fuel,
-            "{repeated}, {}",
-            compiler.name()
-        );
+        assert!(!here("test", WRITING | 1_000), "{}", compiler.name());
         // An instance with so many noted pages would keep the thread by being set back, so nothing runs on it there. Once in a
         // while its pages are forgotten.
         let elsewhere = (0..10).any(|_| {
-            in_vain(&skill, "test", WRITING | 1_000);
+            assert!(!here("test", WRITING | 1_000), "{}", compiler.name());
             let before = skill.repeated_fuel();
-            !at_once(&skill, "other", 1) && skill.repeated_fuel() == before
+            !here("other", 1) && skill.repeated_fuel() == before
         });
         assert!(elsewhere, "{}", compiler.name());
     }
@@ -144,10 +153,11 @@ fn pages_that_take_long_to_write_to_are_not_written_on_the_senders_thread() {
 /// Has an event of this data write and not read.
 const WRITING: u32 = 1 << 16;
 
-/// Reads from as many pages as the event's data says, or writes to them.
-fn paging() -> Guest {
+/// Reads from as many pages as the event's data says, or writes to them. Then it asks the AI.
+fn paging(ai: &Noting) -> Guest {
     module(
-        r#"(module (memory (export "memory") 96)
+        r#"(module (import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
+            (memory (export "memory") 96)
             (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64) (local $n i32) (local $at i32)
               (local.set $n (i32.load16_u (local.get 2)))
               (loop $again
@@ -156,41 +166,65 @@ fn paging() -> Guest {
                   (then (i32.store offset=65536 (local.get $at) (local.get $n)))
                   (else (drop (i32.load offset=65536 (local.get $at)))))
                 (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
-              (i64.const 0)))"#,
+              (call $ask (local.get 0) (local.get 1))))"#,
     )
+    .with(|spec| {
+        spec.scope.grants.ai = true;
+        spec.host = Host::builder().ai(ai.clone()).build();
+    })
+}
+
+/// Notes on which thread it is asked, and answers.
+#[derive(Clone, Default)]
+struct Noting(Arc<Mutex<Option<ThreadId>>>);
+
+#[async_trait]
+impl AiBackend for Noting {
+    async fn chat(&self, _: AiRequest) -> Result<AiReply, BackendError> {
+        *self.0.lock().unwrap() = Some(thread::current().id());
+        Ok(AiReply { text: "noted".into(), prompt_tokens: 1, reply_tokens: 1 })
+    }
 }
 
 #[test]
 fn memory_that_nobody_looked_at_is_looked_at_elsewhere() {
     for compiler in Compiler::ALL {
-        let gate = Gate::default();
-        let asks = r#"(import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
-            (memory (export "memory") 96)
-            (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
-              (result i64) (local $n i32)
-              (local.set $n (i32.load (local.get $data)))
-              (if (i32.eqz (local.get $n)) (then (return (call $ask (local.get $data) (local.get $len)))))
-              (loop $again (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
-              (i64.const 0))"#;
-        let skill = module(&format!("(module {asks})")).with(|spec| {
-            spec.scope.grants.ai = true;
-            spec.host = Host::builder().ai(gate.clone()).build();
-        });
-        let skill = skill.load(*compiler).unwrap();
-        teach(&skill, "test", 2_000);
-        thread::scope(|scope| {
-            // The instance that was looked at is away.
-            let away = scope.spawn(|| skill.run("ask", &0_u32.to_le_bytes()));
-            while !gate.0[0].load(Ordering::SeqCst) {
-                thread::yield_now();
-            }
-            let repeated = in_vain(&skill, "test", 2_000);
-            teach(&skill, "test", 2_000);
-            gate.0[1].store(true, Ordering::SeqCst);
-            assert!(away.join().unwrap().result.is_ok());
-            assert!((1..=A_LITTLE).contains(&repeated), "{repeated}, {}", compiler.name());
-        });
+        // Where the last event that taught was taken for long, the next one does not begin.
+        let repeated = (0..20).map(|_| in_vain_on_a_new_instance(*compiler)).find(|fuel| *fuel > 0);
+        let repeated = repeated.expect("it ends where nobody looked at memory");
+        assert!(repeated <= A_LITTLE, "{repeated}, {}", compiler.name());
     }
+}
+
+/// The fuel that is used in vain for an event like others that were brief, on an instance that had none.
+fn in_vain_on_a_new_instance(compiler: Compiler) -> u64 {
+    let gate = Gate::default();
+    let asks = r#"(import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
+        (memory (export "memory") 96)
+        (func (export "skill_on_event") (param $type i32) (param $type_len i32) (param $data i32) (param $len i32)
+          (result i64) (local $n i32)
+          (local.set $n (i32.load (local.get $data)))
+          (if (i32.eqz (local.get $n)) (then (return (call $ask (local.get $data) (local.get $len)))))
+          (loop $again (br_if $again (local.tee $n (i32.sub (local.get $n) (i32.const 1)))))
+          (i64.const 0))"#;
+    let skill = module(&format!("(module {asks})")).with(|spec| {
+        spec.scope.grants.ai = true;
+        spec.host = Host::builder().ai(gate.clone()).build();
+    });
+    let skill = skill.load(compiler).unwrap();
+    teach(&skill, "test", 2_000);
+    thread::scope(|scope| {
+        // The instance that was looked at is away.
+        let away = scope.spawn(|| skill.run("ask", &0_u32.to_le_bytes()));
+        while !gate.0[0].load(Ordering::SeqCst) {
+            thread::yield_now();
+        }
+        let repeated = in_vain(&skill, "test", 2_000);
+        teach(&skill, "test", 2_000);
+        gate.0[1].store(true, Ordering::SeqCst);
+        assert!(away.join().unwrap().result.is_ok());
+        repeated
+    })
 }
 
 /// Waits until it is told, and then answers.
