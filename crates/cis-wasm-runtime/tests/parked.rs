@@ -60,7 +60,7 @@ fn an_event_that_waits_twenty_times_does_its_work_twice_at_the_most() {
                 // A slice of fuel at the beginning, and all of the work once more.
                 let (repeated, fuel) = (skill.repeated_fuel() - before, held.receipt.fuel);
                 assert!(repeated <= fuel + 500_000, "{repeated} beside {fuel}, {}", compiler.name());
-                if work >= 20_000 {
+                if work >= 20_000 && data.len() > 20 {
                     assert!(repeated < fuel / 2, "{repeated} beside {fuel}, {}", compiler.name());
                 }
             }
