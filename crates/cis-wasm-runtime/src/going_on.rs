@@ -12,8 +12,8 @@ use cis_wasm_host::{HostError, HostReply, Journal, Mark};
 
 use crate::checkpoint::{Checkpoint, Resumption, TRIES};
 use crate::error::Error;
-use crate::guest::{Kit, Patience, PutDown, internal};
-use crate::instance::{Ran, is_known};
+use crate::guest::{Patience, PutDown, internal};
+use crate::instance::{PutDownRun, Ran, is_known};
 use crate::learnt::Stopwatch;
 use crate::pool::{Pool, Pooled};
 use crate::run::{Skill, Start};
@@ -27,10 +27,12 @@ impl Skill {
         result: Result<Bytes, Error>,
         mut ran: Ran,
     ) -> (Result<Bytes, Error>, Ran) {
-        if let Some(left) = ran.left.take() {
+        if let Some(put_down) = &mut ran.put_down
+            && let Some(left) = put_down.left.take()
+        {
             let checkpoints = self.runtime.checkpoints();
             let checkpoint = pooled.live.checkpoint(left, checkpoints.room());
-            ran.ticket = checkpoint.and_then(|checkpoint| checkpoints.keep(checkpoint));
+            put_down.ticket = checkpoint.and_then(|checkpoint| checkpoints.keep(checkpoint));
         }
         // Where a run was put down does not matter to an instance that is set back.
         if is_known(&result) || ran.put_down.is_some() {
@@ -50,8 +52,9 @@ impl Skill {
     ) -> Option<(Result<Bytes, Error>, Ran)> {
         let inline = matches!(start.patience, Patience::Inline { .. });
         let waits = |why, resumption: Box<Resumption>| {
-            let ran =
-                Ran { fuel: resumption.fuel, put_down: Some(why), resumption: Some(resumption), ..self.nothing_ran() };
+            let fuel = resumption.fuel;
+            let put_down = PutDownRun { resumption: Some(resumption), ..PutDownRun::of(why) };
+            let ran = Ran { fuel, put_down: Some(Box::new(put_down)), ..self.nothing_ran() };
             Some((Err(internal("a run is to go on later")), ran))
         };
         let mut instance = pool.take_the(resumption.ticket.instance);
@@ -80,7 +83,8 @@ impl Skill {
             pool.put(pooled);
             return again(journal, start);
         }
-        let Kit { host, .. } = pooled.live.kit(&self.program);
+        let mut idle = pooled.live.idle(&self.program);
+        idle.context = context;
         let known = self.learnt_going_on.of(event_type);
         let patience = match start.patience {
             // The time that it has there goes on.
@@ -88,15 +92,16 @@ impl Skill {
             patience => patience,
         };
         let start = Start { suspends: true, patience, ..start.before(journal) };
-        let mut running = self.program.running(Kit { host, context }, &self.runtime, start);
+        let mut running = self.program.running(idle, &self.runtime, start);
         running.context.journal.went_on();
         let way_back = inline.then(|| (running.context.mark(), answer.clone()));
         running.answer = Some(answer);
         let stopwatch = if inline { Stopwatch::on_the_wall() } else { Stopwatch::start() };
         let (result, ran) = pooled.live.rest(&checkpoint, running);
         let (used, took) = (ran.fuel.saturating_sub(fuel), stopwatch.elapsed());
-        match &ran.put_down {
-            Some(PutDown::Long) => known.unended(used, took),
+        let took_long = ran.put_down.as_ref().is_some_and(|put_down| matches!(put_down.why, PutDown::Long));
+        match took_long {
+            true => known.unended(used, took),
             _ if inline => known.ended(used, took),
             _ => {
                 known.worked(used, took);
@@ -104,8 +109,9 @@ impl Skill {
             }
         }
         let (result, mut ran) = self.ended(pool, pooled, result, ran);
-        if let (Some(PutDown::Long), Some((mark, answer))) = (&ran.put_down, way_back) {
-            ran.resumption = self.back(checkpoint, mark, answer, fuel, &mut ran);
+        if let (true, Some((mark, answer))) = (took_long, way_back) {
+            let resumption = self.back(checkpoint, mark, answer, fuel, &mut ran);
+            ran.put_down = Some(Box::new(PutDownRun { resumption, ..PutDownRun::of(PutDown::Long) }));
         }
         Some((result, ran))
     }
@@ -120,7 +126,7 @@ impl Skill {
         ran: &mut Ran,
     ) -> Option<Box<Resumption>> {
         let ticket = self.runtime.checkpoints().keep(checkpoint)?;
-        let Kit { mut context, .. } = self.program.kit();
+        let mut context = self.program.context();
         (context.journal, context.log) = (std::mem::take(&mut ran.journal), std::mem::take(&mut ran.log));
         context.back_to(mark);
         Some(Box::new(Resumption::new(ticket, context, answer, fuel)))

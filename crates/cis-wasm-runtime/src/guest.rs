@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::task::Context;
 use std::time::{Duration, Instant};
 
-use crate::clock::{Clock, Fuel};
+use crate::clock::{Cancel, Clock, Deadline, Fuel};
 use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::fiber::{Fiber, Suspension};
@@ -27,7 +27,7 @@ pub(crate) struct Guest {
     /// Set once, right after instantiation and before any of the guest's code runs.
     pub parts: Option<Parts>,
     /// The event that is being handled. Present exactly while guest code may run.
-    pub running: Option<Running>,
+    pub running: Option<Box<Running>>,
 }
 
 /// What of an instance the host works with.
@@ -38,9 +38,12 @@ pub(crate) struct Parts {
 }
 
 /// One run of guest code: an event, an initialisation or a shutdown.
+///
+/// It is in a box that its instance keeps for the next run, because it is large and is handed on a few times. With that, it counts
+/// references that all instances of a skill share only once.
 pub(crate) struct Running {
     pub host: Host,
-    /// In a box that its instance keeps for the next run: it is large, and a run is handed on a few times.
+    /// In a box, which goes with a call that waits.
     pub context: Box<CallContext>,
     pub fuel: Fuel,
     pub clock: Clock,
@@ -64,14 +67,8 @@ pub(crate) struct Running {
     pub allocating: bool,
     /// What it is allocating for, when that is the answer to a call of its own.
     pub reply: Option<Bytes>,
-}
-
-/// What each run needs and leaves behind for the next one on its instance. It counts references that all instances of a
-/// skill share, and so no thread has to wait for another that counts the same.
-pub(crate) struct Kit {
-    pub host: Host,
-    /// Nothing has happened in it.
-    pub context: Box<CallContext>,
+    /// What it answered an event with, while it has its room back.
+    pub response: Option<Bytes>,
 }
 
 /// What happens when a host call is not answered at once.
@@ -103,6 +100,42 @@ const INLINE: Duration = Duration::from_micros(80);
 const GLANCE: u64 = 8;
 
 impl Running {
+    /// One to be, in a context in which nothing has happened.
+    pub(crate) fn idle(host: Host, context: Box<CallContext>) -> Box<Self> {
+        let clock = Clock { deadline: Deadline::starting_now(Duration::ZERO), cancel: Cancel::default() };
+        Box::new(Running {
+            host,
+            context,
+            fuel: Fuel::new(0, 0),
+            clock,
+            watched: false,
+            patience: Patience::Holds,
+            put_down: None,
+            suspends: false,
+            fiber: None,
+            left: 0,
+            answer: None,
+            worker: None,
+            allocating: false,
+            reply: None,
+            response: None,
+        })
+    }
+
+    /// Is over: lets go of whatever was this run's, for the next one.
+    pub(crate) fn over(&mut self) {
+        self.context.renew();
+        self.clock.cancel = Cancel::default();
+        self.put_down = None;
+        self.fiber = None;
+        self.left = 0;
+        self.answer = None;
+        self.worker = None;
+        self.allocating = false;
+        self.reply = None;
+        self.response = None;
+    }
+
     /// Makes a host call that may be answered on the spot.
     #[inline]
     pub(crate) fn ask_quickly(&mut self, call: &QuickCall<'_>) -> Result<HostReply, Error> {
@@ -256,7 +289,7 @@ impl Running {
 impl Guest {
     /// How its run is suspended, if it is.
     pub(crate) fn suspension(&self) -> Option<Suspension> {
-        self.running.as_ref()?.suspension()
+        self.running.as_deref()?.suspension()
     }
 
     #[inline]
@@ -273,13 +306,13 @@ impl Guest {
     #[inline]
     pub(crate) fn at_work(&mut self) -> Result<(&mut Parts, &mut Running), Error> {
         let parts = self.parts.as_mut().ok_or_else(|| internal("guest code ran before its instance was complete"))?;
-        let running = self.running.as_mut().ok_or_else(|| internal("guest code ran outside of any event"))?;
+        let running = self.running.as_deref_mut().ok_or_else(|| internal("guest code ran outside of any event"))?;
         Ok((parts, running))
     }
 
     #[inline]
     pub(crate) fn running(&mut self) -> Result<&mut Running, Error> {
-        self.running.as_mut().ok_or_else(|| internal("guest code ran outside of any event"))
+        self.running.as_deref_mut().ok_or_else(|| internal("guest code ran outside of any event"))
     }
 }
 

@@ -31,7 +31,7 @@ use crate::counter::Counter;
 use crate::error::{Error, ErrorKind};
 use crate::faults;
 use crate::fiber::{Fiber, Suspended};
-use crate::guest::{Guest, Kit, Parts, PutDown, Running, internal};
+use crate::guest::{Guest, Parts, PutDown, Running, internal};
 use crate::imports;
 use crate::interrupt::{self, Entry};
 use crate::memory::{GuestMemory, bad_pointer};
@@ -50,7 +50,7 @@ pub(crate) struct Live {
     guest: Home,
     exports: Exports,
     /// For its next run. None while one has it.
-    kit: Option<Kit>,
+    idle: Option<Box<Running>>,
     /// Which version of its skill's code it runs.
     pub(crate) version: u32,
     counter: Counter,
@@ -118,14 +118,26 @@ pub(crate) struct Ran {
     pub fuel: u64,
     /// Bytes of linear memory at its end.
     pub memory_bytes: u64,
-    /// Why the run was put down, if it was. There is no result then.
-    pub put_down: Option<PutDown>,
+    /// What there is of a run that was put down. There is no result then. In a box, because few are, and all are handed on.
+    pub put_down: Option<Box<PutDownRun>>,
+}
+
+/// A run that was put down.
+pub(crate) struct PutDownRun {
+    pub why: PutDown,
     /// The run itself, if it was suspended.
     pub left: Option<Left>,
     /// The same when it was taken out of the instance.
     pub ticket: Option<Ticket>,
     /// What it takes to go on from where the run did, or would have, if it did not come further.
     pub resumption: Option<Box<Resumption>>,
+}
+
+impl PutDownRun {
+    /// One of which nothing was kept.
+    pub(crate) fn of(why: PutDown) -> Self {
+        PutDownRun { why, left: None, ticket: None, resumption: None }
+    }
 }
 
 /// A run that was suspended, in an instance that is as it left it.
@@ -202,8 +214,8 @@ impl Live {
         // it does not move; and this goes into its guest.
         let memory = unsafe { GuestMemory::new(memory, definition, space.clone()) };
         guest.get_mut().parts = Some(Parts { memory, fuel: counter, allocator });
-        let (kit, id) = (Some(program.kit()), InstanceId::next());
-        let mut live = Live { _store: store, guest, exports, kit, version, counter, code, space, globals, fiber, id };
+        let (idle, id) = (Some(program.idle()), InstanceId::next());
+        let mut live = Live { _store: store, guest, exports, idle, version, counter, code, space, globals, fiber, id };
         if let Origin::Snapshot(snapshot) = origin {
             live.set_back_host_side(snapshot)?;
         }
@@ -250,8 +262,8 @@ impl Live {
     }
 
     /// What a run on it begins with.
-    pub(crate) fn kit(&mut self, program: &Program) -> Kit {
-        self.kit.take().unwrap_or_else(|| program.kit())
+    pub(crate) fn idle(&mut self, program: &Program) -> Box<Running> {
+        self.idle.take().unwrap_or_else(|| program.idle())
     }
 
     /// Bytes of memory that are this instance's alone, about.
@@ -284,7 +296,7 @@ impl Live {
     }
 
     /// Runs what comes before the first event: the start function, then `skill_init`.
-    pub(crate) fn start_up(&mut self, running: Running) -> (Result<(), Error>, Ran) {
+    pub(crate) fn start_up(&mut self, running: Box<Running>) -> (Result<(), Error>, Ran) {
         self.run(running, |exports, home| {
             let started = |env: &mut Env| {
                 if let Some(start) = &exports.start {
@@ -343,7 +355,7 @@ impl Live {
     }
 
     /// The rest of an event whose run was put back.
-    pub(crate) fn rest(&mut self, checkpoint: &Checkpoint, mut running: Running) -> (Result<Bytes, Error>, Ran) {
+    pub(crate) fn rest(&mut self, checkpoint: &Checkpoint, mut running: Box<Running>) -> (Result<Bytes, Error>, Ran) {
         let Checkpoint { suspended, stack, fuel, left, .. } = checkpoint;
         if let Some(fiber) = &self.fiber {
             fiber.put_back(suspended, stack);
@@ -357,7 +369,7 @@ impl Live {
             let rest = |_: &mut Env| fiber.and_then(Fiber::go_on);
             // SAFETY: it borrows the fiber of this instance, and owns nothing while the guest runs.
             let returned = unsafe { enter(home, rest) }.map_err(|error| trap::classify(error, home.get().authored))?;
-            answered(exports, home, returned).map(|(bytes, _)| bytes)
+            answered(exports, home, returned)
         })
     }
 
@@ -366,7 +378,7 @@ impl Live {
         &mut self,
         event_type: &str,
         data: &[u8],
-        mut running: Running,
+        mut running: Box<Running>,
         reused: bool,
     ) -> (Result<Bytes, Error>, Ran) {
         let fiber = self.fiber.as_ref().filter(|fiber| running.suspends && fiber.has_stack()).cloned();
@@ -386,21 +398,24 @@ impl Live {
                     None => Some(env.call(function, args)),
                     Some(fiber) => env.call_on(fiber, function, args),
                 };
-                Ok((blocks, returned))
+                if let (true, Some(returned)) = (reused, returned) {
+                    // Here, because entering the guest once more would cost as much as a host call.
+                    let response = keep_response(env.guest(), exports.packed(returned))?;
+                    give_back(exports, env, blocks, response);
+                }
+                Ok(returned)
             };
             // SAFETY: it borrows the functions of this instance and the event, and owns nothing while it calls them.
-            let (blocks, returned) = entered(unsafe { enter(home, handled) }, home)?;
-            let answer = answered(exports, home, returned);
-            if reused {
-                let response = answer.as_ref().ok().and_then(|(_, region)| *region);
-                give_back(exports, home, blocks, response)?;
+            let returned = entered(unsafe { enter(home, handled) }, home)?;
+            match home.get_mut().running()?.response.take() {
+                Some(response) => Ok(response),
+                None => answered(exports, home, returned),
             }
-            answer.map(|(bytes, _)| bytes)
         })
     }
 
     /// Runs `skill_shutdown`, when there is one.
-    pub(crate) fn shut_down(&mut self, running: Running) -> (Result<(), Error>, Ran) {
+    pub(crate) fn shut_down(&mut self, running: Box<Running>) -> (Result<(), Error>, Ran) {
         self.run(running, |exports, home| {
             let Some(shutdown) = &exports.shutdown else { return Ok(()) };
             let shut_down = |env: &mut Env| {
@@ -414,7 +429,7 @@ impl Live {
 
     fn run<T>(
         &mut self,
-        mut running: Running,
+        mut running: Box<Running>,
         body: impl FnOnce(&Exports, &mut Home) -> Result<T, Error>,
     ) -> (Result<T, Error>, Ran) {
         faults::let_through();
@@ -447,44 +462,53 @@ impl Live {
             });
             stopped.flatten().unwrap_or_else(|| with_text(error, &mut running.context))
         });
-        let Running { host, mut context, put_down, fiber, fuel: state, .. } = running;
-        let left = fiber.and_then(|fiber| fiber.left()).filter(|_| put_down.is_some() && !entry.stopped());
-        let left = left.map(|(suspended, stack)| Left { suspended, stack, fuel: state, counter: counter.get() });
-        let ran = Ran {
-            ledger: context.ledger,
-            journal: std::mem::take(&mut context.journal),
-            log: std::mem::take(&mut context.log),
-            fuel,
-            memory_bytes,
-            put_down,
-            left,
-            ticket: None,
-            resumption: None,
-        };
-        context.renew();
-        self.kit = Some(Kit { host, context });
+        let left = running.fiber.as_ref().and_then(|fiber| fiber.left());
+        let left = left.filter(|_| running.put_down.is_some() && !entry.stopped());
+        let left = left.map(|(suspended, stack)| {
+            let (fuel, counter) = (running.fuel, counter.get());
+            Left { suspended, stack, fuel, counter }
+        });
+        let put_down = running.put_down.take().map(|why| Box::new(PutDownRun { left, ..PutDownRun::of(why) }));
+        let CallContext { ledger, journal, log, .. } = &mut *running.context;
+        let (journal, log) = (std::mem::take(journal), std::mem::take(log));
+        let ran = Ran { ledger: *ledger, journal, log, fuel, memory_bytes, put_down };
+        running.over();
+        self.idle = Some(running);
         (result, ran)
     }
 }
 
-/// What the event's handler answered, with where that lies. It returned nothing when it was suspended.
-fn answered(exports: &Exports, home: &mut Home, returned: Option<i64>) -> Result<(Bytes, Option<Region>), Error> {
+impl Exports {
+    /// What the event's handler returned, in the form that says more.
+    fn packed(&self, returned: i64) -> Packed {
+        match self.on_event {
+            OnEvent::Packed(_) => Packed::from_i64(returned),
+            OnEvent::Status(_) => Packed::code(returned as i32),
+        }
+    }
+}
+
+/// What the event's handler answered. It returned nothing when it was suspended.
+fn answered(exports: &Exports, home: &mut Home, returned: Option<i64>) -> Result<Bytes, Error> {
     let returned = returned.ok_or_else(|| internal("a run was suspended"))?;
-    let packed = match &exports.on_event {
-        OnEvent::Packed(_) => Packed::from_i64(returned),
-        OnEvent::Status(_) => Packed::code(returned as i32),
-    };
-    match packed.unpack() {
-        Unpacked::Status(status) if status == Status::Ok.code() => Ok((Bytes::new(), None)),
+    match exports.packed(returned).unpack() {
+        Unpacked::Status(status) if status == Status::Ok.code() => Ok(Bytes::new()),
         Unpacked::Status(status) => {
             let (text, cause) = told(home, status)?;
             Err(ErrorKind::SkillFailed { status, text, cause }.into())
         }
-        Unpacked::Bytes { ptr, len } => {
-            let region = Region { ptr, len };
-            Ok((response(home.get(), region)?, Some(region)))
-        }
+        Unpacked::Bytes { ptr, len } => response(home.get(), Region { ptr, len }),
     }
+}
+
+/// Keeps the response with the run, before the guest has its room back. Where it was, if it is one.
+fn keep_response(guest: &mut Guest, returned: Packed) -> Result<Option<Region>, Error> {
+    let Unpacked::Bytes { ptr, len } = returned.unpack() else { return Ok(None) };
+    let region = Region { ptr, len };
+    // What is none is nothing to give back, and told of afterwards.
+    let Ok(bytes) = response(guest, region) else { return Ok(None) };
+    guest.running()?.response = Some(bytes);
+    Ok(Some(region))
 }
 
 /// Whether an error may come of a limit on guest code. The guest's own traps may look the same: then its counter is not below
@@ -574,20 +598,14 @@ fn response(guest: &Guest, region: Region) -> Result<Bytes, Error> {
 }
 
 /// Gives back what an event took of an instance that will see another one.
-fn give_back(exports: &Exports, home: &mut Home, blocks: [Region; 2], response: Option<Region>) -> Result<(), Error> {
-    if let Some(Parts { allocator: Allocator::Arena(arena), .. }) = &mut home.get_mut().parts {
-        arena.rewind();
-        return Ok(());
+fn give_back(exports: &Exports, env: &mut Env, blocks: [Region; 2], response: Option<Region>) {
+    if let Some(Parts { allocator: Allocator::Arena(arena), .. }) = &mut env.guest().parts {
+        return arena.rewind();
     }
-    let Some(free) = &exports.free else { return Ok(()) };
+    let Some(free) = &exports.free else { return };
     let response =
         response.filter(|response| response.len > 0 && !blocks.iter().any(|block| overlap(*block, *response)));
-    let given_back = |env: &mut Env| {
-        for region in blocks.into_iter().filter(|block| block.len > 0).chain(response) {
-            env.call(free, [region.ptr as i32, region.len as i32]);
-        }
-        Ok(())
-    };
-    // SAFETY: it borrows a function of this instance, and has regions.
-    entered(unsafe { enter(home, given_back) }, home)
+    for region in blocks.into_iter().filter(|block| block.len > 0).chain(response) {
+        env.call(free, [region.ptr as i32, region.len as i32]);
+    }
 }

@@ -7,7 +7,7 @@ use wasmer::Engine;
 
 use crate::check::Shape;
 use crate::error::Error;
-use crate::guest::Kit;
+use crate::guest::Running;
 use crate::limits::Limits;
 use crate::meter::LASTING;
 use crate::runtime::WasmRuntime;
@@ -43,8 +43,13 @@ impl Program {
     }
 
     /// What an instance's runs begin with.
-    pub(crate) fn kit(&self) -> Kit {
-        Kit { host: self.host.clone(), context: Box::new(CallContext::new(self.scope.clone())) }
+    pub(crate) fn idle(&self) -> Box<Running> {
+        Running::idle(self.host.clone(), self.context())
+    }
+
+    /// A context in which nothing has happened.
+    pub(crate) fn context(&self) -> Box<CallContext> {
+        Box::new(CallContext::new(self.scope.clone()))
     }
 
     /// The code for an instance that is made now.

@@ -17,9 +17,9 @@ use crate::cache::CacheOutcome;
 use crate::checkpoint::{Repeats, Resumption, Ticket};
 use crate::clock::{Cancel, Clock, Deadline, Fuel, SLICE};
 use crate::error::{Error, ErrorKind};
-use crate::guest::{Kit, OnWorker, Patience, PutDown, Running, internal};
+use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
-use crate::instance::{Live, Origin, Ran, is_known};
+use crate::instance::{Live, Origin, PutDownRun, Ran, is_known};
 use crate::learnt::{Learnt, Stopwatch, UNKNOWN};
 use crate::limits::{Limits, Receipt};
 use crate::nesting::Depth;
@@ -150,11 +150,7 @@ impl Start {
 struct Handled {
     /// Without a result when the event was put down.
     outcome: Outcome,
-    put_down: Option<PutDown>,
-    /// What was kept of the run, if it was put down while a call waited.
-    ticket: Option<Ticket>,
-    /// What it goes on with, if it was put down because it took long, or could not go on yet.
-    resumption: Option<Box<Resumption>>,
+    put_down: Option<Box<PutDownRun>>,
     deadline: Deadline,
 }
 
@@ -237,7 +233,7 @@ impl WasmInstance {
             None => Journal::OFF,
         };
         let start = Start { clock, on: Thread::Lent, patience: Patience::Holds, journal, suspends: false };
-        let running = program.running(live.kit(&program), &runtime, start);
+        let running = program.running(live.idle(&program), &runtime, start);
         let (started, ran) = depth.within(|| live.start_up(running));
         if let Err(error) = started {
             return Err(error.with_log(ran.log));
@@ -421,37 +417,25 @@ pub(crate) enum Thread {
 }
 
 impl Program {
-    pub(crate) fn running(&self, kit: Kit, runtime: &WasmRuntime, start: Start) -> Running {
+    /// A run that begins, in one that is idle.
+    pub(crate) fn running(&self, mut idle: Box<Running>, runtime: &WasmRuntime, start: Start) -> Box<Running> {
         let Start { clock, on, patience, journal, suspends } = start;
-        let Kit { host, mut context } = kit;
-        context.journal = journal;
         let watched = runtime.signals();
         let slice = match (&patience, watched) {
             (Patience::Inline { fuel, .. }, _) => *fuel,
             (_, true) => u64::MAX,
             (_, false) => SLICE,
         };
-        Running {
-            host,
-            context,
-            fuel: Fuel::new(self.limits.fuel, slice),
-            clock,
-            worker: match on {
-                Thread::Lent => None,
-                Thread::Worker(skill) => {
-                    Some(OnWorker { workers: runtime.workers().clone(), skill, watched, long: None })
-                }
-            },
-            watched,
-            patience,
-            put_down: None,
-            suspends,
-            fiber: None,
-            left: 0,
-            answer: None,
-            allocating: false,
-            reply: None,
+        idle.context.journal = journal;
+        idle.fuel = Fuel::new(self.limits.fuel, slice);
+        idle.clock = clock;
+        if let Thread::Worker(skill) = on {
+            idle.worker = Some(OnWorker { workers: runtime.workers().clone(), skill, watched, long: None });
         }
+        idle.watched = watched;
+        idle.patience = patience;
+        idle.suspends = suspends;
+        idle
     }
 }
 
@@ -497,9 +481,9 @@ impl Skill {
                 self.handle_kept(slot, event_type, data, start)
             }
         };
-        let Ran { ledger, journal, log, fuel, memory_bytes, put_down, ticket, resumption, .. } = ran;
+        let Ran { ledger, journal, log, fuel, memory_bytes, put_down } = ran;
         let receipt = Receipt { limits: self.program.limits, ledger, fuel, memory_bytes, wall: deadline.elapsed() };
-        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, ticket, resumption, deadline }
+        Handled { outcome: Outcome { result, log, receipt, journal }, put_down, deadline }
     }
 
     /// Handles an event of a fresh skill as far as it gets.
@@ -511,8 +495,7 @@ impl Skill {
             journal = Journal::record();
         }
         let run = Run { begun, cancel, on, patience, suspends, resumption };
-        let Handled { mut outcome, put_down, ticket, resumption, deadline } =
-            self.handle(&event_type, &data, journal, run);
+        let Handled { mut outcome, put_down, deadline } = self.handle(&event_type, &data, journal, run);
         let Some(put_down) = put_down else {
             if !journalled {
                 outcome.journal = Journal::OFF;
@@ -520,13 +503,14 @@ impl Skill {
             return Attempt::Done(outcome);
         };
         let Receipt { fuel, memory_bytes, .. } = outcome.receipt;
+        let PutDownRun { why, ticket, resumption, .. } = *put_down;
         // With what it goes on from where it was, if that is kept, nothing is repeated but what it came further.
-        let (repeats, repeated) = match (&put_down, &ticket, &resumption) {
+        let (repeats, repeated) = match (&why, &ticket, &resumption) {
             (PutDown::Later, ..) | (_, Some(_), _) => (repeats, 0),
             (_, None, Some(resumption)) => (repeats.back(), fuel.saturating_sub(resumption.fuel)),
             (_, None, None) => (repeats.one_more(fuel), fuel),
         };
-        let (journal, waits) = match put_down {
+        let (journal, waits) = match why {
             PutDown::Waits(pending) => (Journal::OFF, Some(pending)),
             PutDown::Long | PutDown::Later => (outcome.journal.again(), None),
         };
@@ -552,7 +536,11 @@ impl Skill {
         if let Patience::Inline { fuel, .. } = &mut start.patience {
             if !pooled.live.is_light() {
                 pool.put_back(pooled);
-                let ran = Ran { journal: start.journal, put_down: Some(PutDown::Long), ..self.nothing_ran() };
+                let ran = Ran {
+                    journal: start.journal,
+                    put_down: Some(Box::new(PutDownRun::of(PutDown::Long))),
+                    ..self.nothing_ran()
+                };
                 return (Err(internal("an event was put down")), ran);
             }
             if !pooled.live.is_mapped() {
@@ -560,7 +548,7 @@ impl Skill {
             }
         }
         let ours = matches!(start.on, Thread::Worker(_));
-        let running = self.program.running(pooled.live.kit(&self.program), &self.runtime, start);
+        let running = self.program.running(pooled.live.idle(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
         if ours {
             pooled.live.map();
@@ -582,12 +570,12 @@ impl Skill {
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
             let again = start.before(Journal::replay(init.clone()));
-            let again = self.program.running(live.kit(&self.program), &self.runtime, again);
+            let again = self.program.running(live.idle(&self.program), &self.runtime, again);
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), ran);
             }
         }
-        let running = self.program.running(live.kit(&self.program), &self.runtime, start);
+        let running = self.program.running(live.idle(&self.program), &self.runtime, start);
         let (result, ran) = live.event(event_type, data, running, false);
         (result, ran)
     }
@@ -612,14 +600,14 @@ impl Skill {
                     Err(error) => return (Err(error), self.nothing_ran()),
                 };
                 let starting = start.before(Journal::OFF);
-                let starting = self.program.running(live.kit(&self.program), &self.runtime, starting);
+                let starting = self.program.running(live.idle(&self.program), &self.runtime, starting);
                 if let (Err(error), ran) = live.start_up(starting) {
                     return (Err(error), ran);
                 }
                 live
             }
         };
-        let running = self.program.running(live.kit(&self.program), &self.runtime, start);
+        let running = self.program.running(live.idle(&self.program), &self.runtime, start);
         let (result, ran) = live.event(event_type, data, running, true);
         if is_known(&result) || unwired(Limit::Retire) {
             *slot = Slot::Ready(live);
@@ -648,7 +636,7 @@ impl Skill {
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         let clock = self.clock(None, Cancel::default());
         let start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF, suspends: false };
-        let running = self.program.running(live.kit(&self.program), &self.runtime, start);
+        let running = self.program.running(live.idle(&self.program), &self.runtime, start);
         live.shut_down(running).0
     }
 
@@ -662,17 +650,7 @@ impl Skill {
     /// What is left of an event of which nothing ran.
     pub(crate) fn nothing_ran(&self) -> Ran {
         let ledger = Ledger::new(self.program.scope.budget);
-        Ran {
-            ledger,
-            journal: Journal::OFF,
-            log: Vec::new(),
-            fuel: 0,
-            memory_bytes: 0,
-            put_down: None,
-            left: None,
-            ticket: None,
-            resumption: None,
-        }
+        Ran { ledger, journal: Journal::OFF, log: Vec::new(), fuel: 0, memory_bytes: 0, put_down: None }
     }
 
     pub(crate) fn outcome_without_run(&self, error: Error) -> Outcome {

@@ -187,7 +187,7 @@ impl<'s> Listed<'s> {
 impl Drop for Listed<'_> {
     fn drop(&mut self) {
         INNERMOST.set(self.outer);
-        self.slot.set_due(earliest());
+        self.slot.is_due_later(earliest());
     }
 }
 

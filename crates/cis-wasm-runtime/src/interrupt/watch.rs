@@ -180,6 +180,12 @@ impl Slot {
         self.due.store(due, Ordering::SeqCst);
     }
 
+    /// A run is over, and the next one is due later, if there is one. The watch may see that late: then it has the thread look in
+    /// vain.
+    pub(super) fn is_due_later(&self, due: u64) {
+        self.due.store(due, Ordering::Release);
+    }
+
     /// A run has begun: the watch is woken if it would wake too late for it.
     pub(super) fn begin(&self) {
         note(&RAN);
