@@ -1,7 +1,7 @@
 //! The future of an event: whose turn it is, and what it takes to wait.
 //!
-//! An event of a fresh skill begins on the thread that polls the future. Where that takes too long, or the skill's events
-//! usually do, it goes to a worker. Where a host call is not answered at once, the run is put down: its instance is free for
+//! An event of a fresh skill begins on the thread that polls the future, when others of its type took little time. Where that
+//! takes too long, or nothing is known of them, it goes to a worker. Where a host call is not answered at once, the run is put down: its instance is free for
 //! others, and what stays is the call, which is polled here from then on, with the event's journal in it. When it is
 //! answered, the event is run again from its start, or goes on where it was if that was kept ([`crate::checkpoint`]): here
 //! once more, on the thread that the answer woke, or on a worker.

@@ -1,9 +1,9 @@
 //! What is learnt of how long a skill's events take: how many begin on a thread that is not ours, and with how much fuel.
 //!
 //! Fuel does not tell time. A unit is work of 0.02 ns, where code that calls and branches much pays for more than it runs,
-//! to 2.5 ns, where it divides, and 30 ns, where it reads memory that nobody touched. So an event has a little at first, and
-//! then about as much as others of its kind used that took little time: nobody has to guess what a unit takes. One that needs
-//! more goes to a worker, and there it is measured: that is where a kind of events becomes known as brief.
+//! to 2.5 ns, where it divides, and 30 ns, where it reads memory that nobody touched. So a kind of events goes to the workers
+//! until one was measured there and took little time. From then on they begin where they are sent, with somewhat more fuel than
+//! one used that took little time: nobody has to guess what a unit takes. One that needs more goes to a worker after all.
 //!
 //! Events of one type are a kind: those that a skill is sent often are mostly alike. A few kinds are told apart.
 //!
@@ -19,10 +19,10 @@ use std::time::{Duration, Instant};
 const BRIEF: Duration = Duration::from_micros(60);
 /// From here on it was not: so much more than that, because a thread that had to wait for a processor took longer too.
 const LONG: Duration = Duration::from_micros(90);
-/// How much fuel an event has of which nothing is known: what ends soon whatever it is spent on.
-pub(crate) const UNKNOWN: u64 = 1_000;
+/// How much fuel is little: what ends soon whatever it is spent on.
+pub(crate) const LITTLE: u64 = 1_000;
 /// How much it has at the least.
-const LEAST: u32 = UNKNOWN as u32;
+const LEAST: u32 = LITTLE as u32;
 /// How much it has at the most, at its start.
 const MOST: u32 = 400_000;
 /// How much it has at the most when it goes on: more, because it is not run again from its start when that was too much.
@@ -47,7 +47,7 @@ pub(crate) struct Kind {
     long: AtomicU8,
     /// How many were sent to the workers for that, give or take.
     sent: AtomicU8,
-    /// The most fuel that one used that was brief.
+    /// The most fuel that one used that was brief. 0 where none is known.
     fuel: AtomicU32,
     /// The most that one may have.
     most: u32,
@@ -81,9 +81,12 @@ impl Kind {
         Kind { long: AtomicU8::new(0), sent: AtomicU8::new(1), fuel: AtomicU32::new(0), most }
     }
 
-    /// Whether the next event may begin on a thread that is not ours: if they do not usually take long. One in so many
-    /// begins there all the same, to see whether that is still so.
+    /// Whether the next event may begin on a thread that is not ours: if one was brief, and they do not usually take long. One
+    /// in so many begins there all the same, to see whether that is still so.
     pub(crate) fn are_brief(&self) -> bool {
+        if self.fuel.load(Ordering::Relaxed) == 0 {
+            return false;
+        }
         let tries = || self.sent.fetch_add(1, Ordering::Relaxed).is_multiple_of(ONE_IN);
         self.long.load(Ordering::Relaxed) < LONG_EVENTS || tries()
     }
@@ -120,10 +123,10 @@ impl Kind {
     fn paid(&self, used: u64, time: Duration) {
         let before = self.fuel.load(Ordering::Relaxed);
         let now = if time <= BRIEF {
-            before.max(u32::try_from(used).unwrap_or(u32::MAX).min(self.most))
+            before.max(u32::try_from(used).unwrap_or(u32::MAX).clamp(1, self.most))
         } else if time > LONG && used >= u64::from(LEAST) {
             let brief = u128::from(used) * BRIEF.as_nanos() / time.as_nanos();
-            before.min(u32::try_from(brief).unwrap_or(u32::MAX))
+            before.min(u32::try_from(brief).unwrap_or(u32::MAX).max(1))
         } else {
             before
         };
@@ -231,8 +234,20 @@ mod tests {
     }
 
     #[test]
+    fn events_go_to_the_workers_until_one_was_brief() {
+        let kind = Kind::new(MOST);
+        assert!(!(0..1_000).any(|_| kind.are_brief()));
+        kind.worked(0, BRIEF + micros(1));
+        kind.worked(u64::from(MOST) + 1, micros(1));
+        assert!(!(0..1_000).any(|_| kind.are_brief()));
+        kind.worked(0, BRIEF);
+        assert!((0..1_000).all(|_| kind.are_brief()));
+    }
+
+    #[test]
     fn long_events_go_to_the_workers_but_for_one_in_so_many() {
         let kind = Kind::new(MOST);
+        kind.worked(1_000, BRIEF);
         assert!((0..100).all(|_| kind.are_brief()));
         (0..LONG_EVENTS).for_each(|_| kind.unended(1_000, micros(5)));
         let one_in_so_many = || (0..=u8::MAX).filter(|_| kind.are_brief()).count() == 256 / usize::from(ONE_IN);

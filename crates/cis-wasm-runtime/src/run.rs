@@ -20,7 +20,7 @@ use crate::error::{Error, ErrorKind};
 use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
 use crate::instance::{Live, Origin, PutDownRun, Ran, is_known};
-use crate::learnt::{Learnt, Stopwatch, UNKNOWN};
+use crate::learnt::{LITTLE, Learnt, Stopwatch};
 use crate::limits::{Limits, Receipt};
 use crate::nesting::Depth;
 use crate::pending::Pending;
@@ -340,11 +340,10 @@ impl WasmInstance {
 
     /// Handles an event, without waiting on a thread. The future belongs to no executor in particular.
     ///
-    /// A fresh skill's event begins on the thread that polls the future, for less than 200 microseconds: it costs some tens to
-    /// wake another thread. If it takes longer, it goes to the runtime's workers. An event has little fuel there at first, and
-    /// more when others of its type were brief. While a host call waits, the
-    /// event takes no thread and no instance: it is put down, and run again from its start when the call is answered, with
-    /// the answers that it had before. A kept skill's events go to the workers, and keep a thread while they wait.
+    /// A fresh skill's event begins on the thread that polls the future, for less than 200 microseconds, when others of its type
+    /// were that short: it costs some tens to wake another thread. If it takes longer, it goes to the runtime's workers, where
+    /// the first events of a type begin. While a host call waits, the event takes no thread and no instance: it is put down, and
+    /// run again from its start when the call is answered, with the answers that it had before. A kept skill's events go to the workers, and keep a thread while they wait.
     ///
     /// Dropping it cancels the event at once, in guest code and where it waits for a backend. A backend that blocks its
     /// thread is waited for.
@@ -544,7 +543,7 @@ impl Skill {
                 return (Err(internal("an event was put down")), ran);
             }
             if !pooled.live.is_mapped() {
-                *fuel = (*fuel).min(UNKNOWN);
+                *fuel = (*fuel).min(LITTLE);
             }
         }
         let ours = matches!(start.on, Thread::Worker(_));
