@@ -343,7 +343,9 @@ impl WasmInstance {
     /// A fresh skill's event begins on the thread that polls the future, for less than 200 microseconds, when others of its type
     /// were that short: it costs some tens to wake another thread. If it takes longer, it goes to the runtime's workers, where
     /// the first events of a type begin. While a host call waits, the event takes no thread and no instance: it is put down, and
-    /// run again from its start when the call is answered, with the answers that it had before. A kept skill's events go to the workers, and keep a thread while they wait.
+    /// when the call is answered it is run again from its start, with the answers that it had before, or goes on where it was, in
+    /// the same way as it began. A poll begins one such run at the most, and has the future polled again where the next one can
+    /// begin. A kept skill's events go to the workers, and keep a thread while they wait.
     ///
     /// Dropping it cancels the event at once, in guest code and where it waits for a backend. A backend that blocks its
     /// thread is waited for.
