@@ -181,6 +181,9 @@ pub enum ErrorKind {
         /// The compiler.
         compiler: Compiler,
     },
+    /// A backend blocked its thread for an event of a kept skill, within an event that has the skill's one instance or waits for
+    /// who has it.
+    WaitsForItself,
     /// The module was built for a newer contract.
     UnsupportedAbi {
         /// The version it speaks.
@@ -242,6 +245,7 @@ impl Error {
             ErrorKind::UnknownImport { .. } => "unknown_import",
             ErrorKind::UnsupportedAbi { .. } => "unsupported_abi",
             ErrorKind::UnsupportedFeature { .. } => "unsupported_feature",
+            ErrorKind::WaitsForItself => "waits_for_itself",
         }
     }
 
@@ -254,7 +258,8 @@ impl Error {
             | ErrorKind::EventTooLarge { .. }
             | ErrorKind::NestedTooDeep { .. }
             | ErrorKind::RuntimeClosed
-            | ErrorKind::UnsupportedFeature { .. } => Fault::Caller,
+            | ErrorKind::UnsupportedFeature { .. }
+            | ErrorKind::WaitsForItself => Fault::Caller,
             ErrorKind::CompileFailed { .. } | ErrorKind::Internal { .. } => Fault::Bug,
             ErrorKind::DeadlineExceeded { during, .. } if *during != GUEST_CODE => Fault::Backend,
             ErrorKind::Host(error) => error.fault(),
@@ -395,6 +400,11 @@ impl fmt::Display for ErrorKind {
                 }
                 Ok(())
             }
+            ErrorKind::WaitsForItself => f.write_str(
+                "a backend blocks its thread for this event of a kept skill, and the skill's one instance is in an event that \
+                 waits for that backend: they would wait for each other without an end; load the skill fresh, break the \
+                 circle, or have the backend send the event from a task of its own and not wait for it",
+            ),
             ErrorKind::UnsupportedFeature { feature, compiler } => {
                 let (not, instead) = (compiler.name(), Compiler::default().name());
                 write!(

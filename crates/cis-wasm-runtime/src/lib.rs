@@ -80,6 +80,7 @@ mod run;
 mod runtime;
 mod shares;
 mod shelves;
+mod single;
 mod sleep;
 mod spawn;
 mod spec;

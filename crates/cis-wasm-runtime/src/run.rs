@@ -29,6 +29,7 @@ use crate::program::Program;
 use crate::reset;
 use crate::runtime::WasmRuntime;
 use crate::shares::Shares;
+use crate::single::{Circle, Held, Single};
 use crate::spec::{LoadSpec, State};
 use crate::tier::Tier;
 use crate::worker::SkillId;
@@ -101,7 +102,7 @@ struct Kept {
     init: Arc<[JournalEntry]>,
     /// Whether an event has begun.
     begun: AtomicBool,
-    instance: Mutex<Slot>,
+    instance: Single<Slot>,
     queue: Mutex<Queue>,
 }
 
@@ -116,7 +117,7 @@ enum Slot {
 /// What an event finds when it is its turn.
 enum Place<'s> {
     Fresh(&'s Fresh),
-    Kept(&'s Kept, MutexGuard<'s, Slot>),
+    Kept(&'s Kept, Held<'s, Slot>),
 }
 
 /// How an event is to be run.
@@ -247,7 +248,7 @@ impl WasmInstance {
                 StateOf::Fresh(Fresh { init, pool })
             }
             State::Kept => {
-                let instance = Mutex::new(Slot::Ready(Box::new(live)));
+                let instance = Single::new(Slot::Ready(Box::new(live)));
                 StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
             }
         };
@@ -315,6 +316,10 @@ impl WasmInstance {
     ///
     /// Backends are polled on this thread too. On a thread of an async runtime, use [`WasmInstance::handle`]: a backend
     /// that needs the runtime's own thread to make progress would otherwise wait for itself until the deadline.
+    ///
+    /// A kept skill has one instance. A backend that blocks its thread for an event of a kept skill, within an event of which
+    /// that skill waits, would wait for itself: the event fails with [`ErrorKind::WaitsForItself`]. One that awaits
+    /// [`WasmInstance::handle`] instead waits until the deadline of the event that called it.
     pub fn run(&self, event_type: &str, data: &[u8]) -> Outcome {
         self.run_with(event_type, data, Journal::OFF)
     }
@@ -455,8 +460,8 @@ impl Skill {
         let Run { begun, cancel, on, patience, suspends, resumption } = run;
         // First, because an event's time begins with its turn.
         let place = match &self.state {
-            StateOf::Fresh(fresh) => Place::Fresh(fresh),
-            StateOf::Kept(kept) => Place::Kept(kept, self.slot(kept, on)),
+            StateOf::Fresh(fresh) => Ok(Place::Fresh(fresh)),
+            StateOf::Kept(kept) => self.slot(kept, on).map(|slot| Place::Kept(kept, slot)),
         };
         let first = begun.is_none();
         let clock = self.clock(begun, cancel);
@@ -464,18 +469,18 @@ impl Skill {
         if first {
             journal.begin();
         }
-        let admitted = admissible(event_type, data).and_then(|()| clock.cancel.check());
+        let admitted = admissible(event_type, data).and_then(|()| clock.cancel.check()).and(place);
         let mut start = Start { clock, on, patience, journal, suspends };
-        let (result, ran) = match (admitted, place) {
-            (Err(error), _) => (Err(error), self.nothing_ran()),
-            (Ok(()), Place::Fresh(Fresh { pool: Some(pool), .. })) => {
+        let (result, ran) = match admitted {
+            Err(error) => (Err(error), self.nothing_ran()),
+            Ok(Place::Fresh(Fresh { pool: Some(pool), .. })) => {
                 match resumption.and_then(|resumption| self.go_on(pool, event_type, resumption, &mut start)) {
                     Some(handled) => handled,
                     None => self.handle_pooled(pool, event_type, data, start),
                 }
             }
-            (Ok(()), Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, start),
-            (Ok(()), Place::Kept(kept, slot)) => {
+            Ok(Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, start),
+            Ok(Place::Kept(kept, slot)) => {
                 if kept.begun.swap(true, Ordering::Relaxed) {
                     start.journal = Journal::OFF;
                 }
@@ -583,7 +588,7 @@ impl Skill {
 
     fn handle_kept(
         &self,
-        mut slot: MutexGuard<'_, Slot>,
+        mut slot: Held<'_, Slot>,
         event_type: &str,
         data: &[u8],
         start: Start,
@@ -618,22 +623,22 @@ impl Skill {
 
     /// The place of a kept skill's instance. Waits while another event has it; a worker that waits gives up its own place
     /// meanwhile.
-    fn slot<'k>(&self, kept: &'k Kept, on: Thread) -> MutexGuard<'k, Slot> {
-        if let Ok(slot) = kept.instance.try_lock() {
-            return slot;
+    fn slot<'k>(&self, kept: &'k Kept, on: Thread) -> Result<Held<'k, Slot>, Error> {
+        if let Some(slot) = kept.instance.take_at_once() {
+            return Ok(slot);
         }
         let _away = match on {
             Thread::Worker(skill) => Some(self.runtime.workers().wait(skill)),
             Thread::Lent => None,
         };
         // An instance is out of its slot while anything can panic, so the slot is whole.
-        kept.instance.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+        kept.instance.take().map_err(|Circle| ErrorKind::WaitsForItself.into())
     }
 
     /// Ends a kept skill.
     fn shut_down(&self, on: Thread) -> Result<(), Error> {
         let StateOf::Kept(kept) = &self.state else { return Ok(()) };
-        let mut slot = self.slot(kept, on);
+        let mut slot = self.slot(kept, on)?;
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         let clock = self.clock(None, Cancel::default());
         let start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF, suspends: false };
