@@ -421,6 +421,22 @@ impl Host {
         context.end(call.name(), answer)
     }
 
+    /// Does to an event what the calls did that its journal has and its run has not come to again, and does not come to any
+    /// more: they were made, and belong to what it used. Calls that were refused for their arguments are not among them.
+    pub fn catch_up(&self, context: &mut CallContext) {
+        while let Some(entry) = context.journal.entries().get(context.journal.answered()) {
+            let call = entry.call.clone();
+            let taken = context.ledger.take(call.name(), Resource::HostCalls, 1);
+            if taken.and_then(|()| context.ledger.take(call.name(), Resource::BytesIn, call.bytes())).is_err() {
+                return;
+            }
+            let Some(Ok((answer, charge))) = context.journal.answer(&call, &self.inner.secrets) else { return };
+            if self.answer_again(context, &call, answer, charge).is_err() {
+                return;
+            }
+        }
+    }
+
     /// Answers a call whose arguments are of no use, so that it counts as any other.
     ///
     /// # Errors

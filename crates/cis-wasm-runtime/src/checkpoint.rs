@@ -59,6 +59,11 @@ impl Repeats {
         Repeats { fuel: self.fuel.saturating_add(fuel), last, ..self }
     }
 
+    /// Fuel of the last one, as far as that is known.
+    pub(crate) fn last(self) -> u64 {
+        self.last.into()
+    }
+
     /// A run that went on had to go back to where it had.
     pub(crate) fn back(self) -> Self {
         Repeats { went_back: true, ..self }

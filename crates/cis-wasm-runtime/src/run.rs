@@ -500,9 +500,14 @@ impl Skill {
         if !journalled && journal.is_off() && !matches!(patience, Patience::Holds) {
             journal = Journal::record();
         }
+        let used = resumption.as_ref().map_or(repeats.last(), |resumption| resumption.fuel);
+        let again = begun.is_some();
         let run = Run { begun, cancel, on, patience, suspends, resumption };
         let Handled { mut outcome, put_down, deadline } = self.handle(&event_type, &data, journal, run);
         let Some(put_down) = put_down else {
+            if again && outcome.journal.is_replaying() {
+                self.catch_up(&mut outcome, used);
+            }
             if !journalled {
                 outcome.journal = Journal::OFF;
             }
@@ -526,6 +531,21 @@ impl Skill {
         }
         let task = Task { event_type, data, journal, journalled, begun, repeats, resumption };
         Attempt::PutDown { task, waits, ticket, fuel, memory_bytes }
+    }
+
+    /// An event that ends before it came back to where it had been, and had used so much fuel there: by its deadline, for one.
+    /// What it used is what it had used then.
+    fn catch_up(&self, outcome: &mut Outcome, fuel: u64) {
+        if !matches!(outcome.result.as_ref().map_err(Error::kind), Err(ErrorKind::DeadlineExceeded { .. })) {
+            return;
+        }
+        let mut context = self.program.context();
+        context.ledger = outcome.receipt.ledger;
+        (context.journal, context.log) = (std::mem::take(&mut outcome.journal), std::mem::take(&mut outcome.log));
+        self.program.host.catch_up(&mut context);
+        outcome.receipt.ledger = context.ledger;
+        outcome.receipt.fuel = outcome.receipt.fuel.max(fuel);
+        (outcome.journal, outcome.log) = (context.journal, context.log);
     }
 
     fn handle_pooled(

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Waker};
 use std::thread::{self, ThreadId};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, InMemory, Journal, Resource};
@@ -103,6 +103,42 @@ fn the_deadline_passes_while_an_event_is_down() {
             assert!(outcome.receipt.fuel > u64::from(work) && outcome.receipt.wall >= Duration::from_millis(300));
             assert_eq!(ai.0.given_up.load(Ordering::SeqCst), 1, "the call is given up");
         }
+    }
+}
+
+#[test]
+fn the_deadline_passes_while_an_event_comes_back_to_where_it_was() {
+    const DEADLINE: Duration = Duration::from_millis(1_500);
+
+    for compiler in Compiler::ALL {
+        let ai = LateAi::default();
+        // A tenth of a second, after which it logs and stores, and asks.
+        let guest = asking(300_000_000, &ai).with(|spec| {
+            spec.limits.deadline = DEADLINE;
+            spec.limits.fuel = u64::MAX;
+        });
+        let skill = load(&guest, *compiler);
+        let mut event: Pin<Box<dyn Future<Output = Outcome>>> =
+            Box::pin(skill.handle_with("go", Bytes::from("abc"), Journal::record()));
+        let begin = Instant::now();
+        let mut context = Context::from_waker(Waker::noop());
+        while ai.waiting() == 0 {
+            assert!(event.as_mut().poll(&mut context).is_pending());
+            thread::sleep(Duration::from_millis(1));
+        }
+        while begin.elapsed() < DEADLINE - Duration::from_millis(15) {
+            thread::sleep(Duration::from_millis(1));
+            assert!(event.as_mut().poll(&mut context).is_pending());
+        }
+        ai.answer_all();
+        let outcome = all(vec![event], |_| {}).remove(0);
+        assert_eq!(outcome.result.unwrap_err().code(), "deadline_exceeded");
+        // All that it had done is in its receipt, however far it came back.
+        let used = outcome.receipt.ledger.used();
+        let counted = [Resource::HostCalls, Resource::MemoryWrites, Resource::LogLines, Resource::AiCalls];
+        assert_eq!(counted.map(|resource| used.of(resource)), [3, 1, 1, 1]);
+        assert_eq!((outcome.log.len(), outcome.journal.entries().len()), (1, 3));
+        assert!(outcome.receipt.fuel >= 300_000_000, "{}", outcome.receipt.fuel);
     }
 }
 
