@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -17,11 +17,32 @@ use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Fault, Host, In
 use cis_wasm_runtime::{Compiler, Outcome, WasmRuntime};
 use common::{Guest, guest, module, on_event, on_event_packed};
 
-/// Answers on another thread, after a while; or never; or with a panic.
+/// Answers after a while; or once a gate is open; or never; or with a panic.
 #[derive(Clone, Default)]
 struct SlowAi {
     begun: Arc<AtomicUsize>,
     dropped: Arc<AtomicUsize>,
+    /// Whether it answers what waits at the gate.
+    open: Arc<AtomicBool>,
+}
+
+/// Until another thread wakes it.
+async fn a_while() {
+    let mut awake: Option<Arc<AtomicBool>> = None;
+    poll_fn(|context| {
+        let awake = awake.get_or_insert_with(|| {
+            let (awake, waker) = (Arc::new(AtomicBool::new(false)), context.waker().clone());
+            let sleeper = awake.clone();
+            thread::spawn(move || {
+                thread::sleep(Duration::from_millis(5));
+                sleeper.store(true, Ordering::SeqCst);
+                waker.wake();
+            });
+            awake
+        });
+        if awake.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await
 }
 
 struct CountDrop(Arc<AtomicUsize>);
@@ -41,22 +62,11 @@ impl AiBackend for SlowAi {
             "hang" => std::future::pending().await,
             "panic" => panic!("the model is on fire"),
             "big" => Ok(AiReply { text: "x".repeat((8 << 20) + 1), prompt_tokens: 1, reply_tokens: 1 }),
-            _ => {
-                let mut awake: Option<Arc<AtomicBool>> = None;
-                poll_fn(|context| {
-                    let awake = awake.get_or_insert_with(|| {
-                        let (awake, waker) = (Arc::new(AtomicBool::new(false)), context.waker().clone());
-                        let sleeper = awake.clone();
-                        thread::spawn(move || {
-                            thread::sleep(Duration::from_millis(5));
-                            sleeper.store(true, Ordering::SeqCst);
-                            waker.wake();
-                        });
-                        awake
-                    });
-                    if awake.load(Ordering::SeqCst) { Poll::Ready(()) } else { Poll::Pending }
-                })
-                .await;
+            slowly => {
+                a_while().await;
+                while slowly == "gate" && !self.open.load(Ordering::SeqCst) {
+                    a_while().await;
+                }
                 Ok(AiReply { text: "slow answer".into(), prompt_tokens: 3, reply_tokens: 2 })
             }
         }
@@ -302,23 +312,34 @@ fn the_deadline_is_looked_at_between_host_calls() {
 #[test]
 fn an_events_time_begins_with_its_turn() {
     let ai = SlowAi::default();
-    asking(&ai).kept().with(|spec| spec.limits.deadline = Duration::from_millis(200)).loaded(|instance| {
+    asking(&ai).kept().with(|spec| spec.limits.deadline = Duration::from_secs(3600)).loaded(|instance| {
+        ai.open.store(false, Ordering::SeqCst);
+        let (begun, instance) = (ai.begun.load(Ordering::SeqCst), &instance);
         thread::scope(|scope| {
-            let hanging: Vec<_> = (0..4).map(|_| scope.spawn(|| instance.run("ask", b"hang"))).collect();
-            let begun = ai.begun.load(Ordering::SeqCst);
-            while ai.begun.load(Ordering::SeqCst) == begun && hanging.iter().all(|event| !event.is_finished()) {
+            let first = scope.spawn(|| instance.run("ask", b"gate"));
+            while ai.begun.load(Ordering::SeqCst) == begun && !first.is_finished() {
                 thread::yield_now();
             }
-            // Behind up to four events that take all of their time, on a worker and on lent threads.
-            let behind = instance.handle("ask", Bytes::from("slowly"));
-            let lent: Vec<_> = (0..4).map(|_| scope.spawn(|| instance.run("ask", b"slowly"))).collect();
-            assert_eq!(block_on(behind).result.unwrap(), "slow answer");
-            for event in lent {
-                assert_eq!(event.join().unwrap().result.unwrap(), "slow answer");
+            // Behind one that takes as long as it is let, on a worker and on lent threads.
+            let timed = |handle: &dyn Fn() -> Outcome| {
+                let sent = Instant::now();
+                (sent, handle(), sent.elapsed())
+            };
+            let mut behind =
+                vec![scope.spawn(move || timed(&|| block_on(instance.handle("ask", Bytes::from("slowly")))))];
+            behind.extend((0..4).map(|_| scope.spawn(move || timed(&|| instance.run("ask", b"slowly")))));
+            thread::sleep(Duration::from_millis(50));
+            let opened = Instant::now();
+            ai.open.store(true, Ordering::SeqCst);
+            for event in behind {
+                let (sent, outcome, took) = event.join().unwrap();
+                assert_eq!(outcome.result.unwrap(), "slow answer");
+                // Its turn was not before the gate was open.
+                let waited = opened.saturating_duration_since(sent);
+                let wall = outcome.receipt.wall;
+                assert!(wall + waited <= took, "{wall:?} of {took:?}, of which it waited {waited:?}");
             }
-            for event in hanging {
-                assert_eq!(event.join().unwrap().result.unwrap_err().code(), "deadline_exceeded");
-            }
+            assert_eq!(first.join().unwrap().result.unwrap(), "slow answer");
         });
     });
 }
