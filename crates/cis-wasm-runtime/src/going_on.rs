@@ -96,15 +96,15 @@ impl Skill {
         running.context.journal.went_on();
         let way_back = inline.then(|| (running.context.mark(), answer.clone()));
         running.answer = Some(answer);
-        let stopwatch = if inline { Stopwatch::on_the_wall() } else { Stopwatch::start() };
+        let stopwatch = if inline { known.stopwatch() } else { Stopwatch::start() };
         let (result, ran) = pooled.live.rest(&checkpoint, running);
-        let (used, took) = (ran.fuel.saturating_sub(fuel), stopwatch.elapsed());
+        let used = ran.fuel.saturating_sub(fuel);
         let took_long = ran.put_down.as_ref().is_some_and(|put_down| matches!(put_down.why, PutDown::Long));
         match took_long {
-            true => known.unended(used, took),
-            _ if inline => known.ended(used, took),
+            true => known.unended(used, stopwatch.time()),
+            _ if inline => known.ended(used, stopwatch.time()),
             _ => {
-                known.worked(used, took);
+                known.worked(used, stopwatch.elapsed());
                 pooled.live.map();
             }
         }

@@ -26,6 +26,7 @@ use crate::clock::{Cancel, Deadline};
 use crate::error::{Error, ErrorKind};
 use crate::guest::{Patience, internal};
 use crate::interrupt::{self, Alarm};
+use crate::learnt::Time;
 use crate::limits::Receipt;
 use crate::nesting::Depth;
 use crate::pending::Pending;
@@ -107,18 +108,19 @@ impl Handling {
             return self.send(task);
         }
         let kind = self.skill.learnt.of(&task.event_type);
-        let (since, begins, goes_on) = (Instant::now(), task.begun.is_none(), task.resumption.is_some());
-        let patience = Patience::Inline { since, fuel: kind.fuel() };
+        let (begins, goes_on, stopwatch) = (task.begun.is_none(), task.resumption.is_some(), kind.stopwatch());
+        let patience = Patience::Inline { since: stopwatch.since(), fuel: kind.fuel() };
         let attempt = || self.skill.attempt_safely(task, Cancel::default(), Thread::Lent, patience);
         let attempt = self.skill.runtime.workers().scoped(attempt);
         match &attempt {
             _ if goes_on => {}
-            // Its receipt says how long it took, when it has not been elsewhere before.
-            Attempt::Done(Outcome { receipt, .. }) => {
-                kind.ended(receipt.fuel, if begins { receipt.wall } else { since.elapsed() })
+            // Its receipt says how long it took on the wall, when it has not been elsewhere before.
+            Attempt::Done(Outcome { receipt, .. }) if begins && !stopwatch.measures() => {
+                kind.ended(receipt.fuel, Time::on_the_wall(receipt.wall))
             }
-            Attempt::PutDown { waits: Some(_), fuel, .. } => kind.ended(*fuel, since.elapsed()),
-            Attempt::PutDown { waits: None, fuel, .. } => kind.unended(*fuel, since.elapsed()),
+            Attempt::Done(Outcome { receipt, .. }) => kind.ended(receipt.fuel, stopwatch.time()),
+            Attempt::PutDown { waits: Some(_), fuel, .. } => kind.ended(*fuel, stopwatch.time()),
+            Attempt::PutDown { waits: None, fuel, .. } => kind.unended(*fuel, stopwatch.time()),
         }
         self.after(attempt)
     }

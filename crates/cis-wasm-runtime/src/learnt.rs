@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 
 /// How long an event may take that others like it are to begin with as much fuel as it used.
 const BRIEF: Duration = Duration::from_micros(60);
-/// From here on it was not: so much more than that, because a thread that had to wait for a processor took longer too.
+/// From here on it was not. By the clock on the wall it may have been all the same: the thread had to wait for a processor.
 const LONG: Duration = Duration::from_micros(90);
 /// How much fuel is little: what ends soon whatever it is spent on.
 pub(crate) const LITTLE: u64 = 1_000;
@@ -32,6 +32,9 @@ const MOST_GOING_ON: u32 = 2_000_000;
 const LONG_EVENTS: u8 = 4;
 /// Of those, one in so many does not.
 const ONE_IN: u8 = 64;
+
+/// So many events are measured as the processor's time, which costs as much as some events, after one that may have been long.
+const DOUBTED: u8 = 16;
 
 /// How many kinds of events are told apart. Types that share a place are one kind.
 const KINDS: usize = 8;
@@ -51,6 +54,8 @@ pub(crate) struct Kind {
     fuel: AtomicU32,
     /// The most that one may have.
     most: u32,
+    /// How many are still to be measured.
+    doubted: AtomicU8,
 }
 
 impl Learnt {
@@ -78,7 +83,13 @@ impl Learnt {
 
 impl Kind {
     fn new(most: u32) -> Self {
-        Kind { long: AtomicU8::new(0), sent: AtomicU8::new(1), fuel: AtomicU32::new(0), most }
+        Kind {
+            long: AtomicU8::new(0),
+            sent: AtomicU8::new(1),
+            fuel: AtomicU32::new(0),
+            most,
+            doubted: AtomicU8::new(0),
+        }
     }
 
     /// Whether the next event may begin on a thread that is not ours: if one was brief, and they do not usually take long. One
@@ -97,18 +108,36 @@ impl Kind {
         u64::from(fuel.saturating_add(fuel / 4).clamp(LEAST, self.most))
     }
 
-    /// Learns from an event that ended on a thread that is not ours, or waits, after so much fuel and time on the wall.
-    pub(crate) fn ended(&self, used: u64, time: Duration) {
-        self.took(time > LONG);
-        self.paid(used, time);
+    /// For an event that begins there.
+    pub(crate) fn stopwatch(&self) -> Stopwatch {
+        if self.doubted.load(Ordering::Relaxed) > 0 { Stopwatch::start() } else { Stopwatch::on_the_wall() }
+    }
+
+    /// Learns from an event that ended on a thread that is not ours, or waits, after so much fuel and time.
+    pub(crate) fn ended(&self, used: u64, time: Time) {
+        if self.is_sure(time) {
+            self.took(time.passed > LONG);
+            self.paid(used, time.passed);
+        }
     }
 
     /// Learns from one that was put down there because it needed more fuel than that, or more time.
-    pub(crate) fn unended(&self, used: u64, time: Duration) {
+    pub(crate) fn unended(&self, used: u64, time: Time) {
         self.took(true);
-        if time > LONG {
-            self.paid(used, time);
+        if self.is_sure(time) && time.passed > LONG {
+            self.paid(used, time.passed);
         }
+    }
+
+    /// Whether that was the event's own time. Where it may have been another thread's, the next ones are measured.
+    fn is_sure(&self, time: Time) -> bool {
+        let before = self.doubted.load(Ordering::Relaxed);
+        let sure = time.measured || time.passed <= LONG;
+        let now = if sure { before.saturating_sub(u8::from(time.measured)) } else { DOUBTED };
+        if now != before {
+            self.doubted.store(now, Ordering::Relaxed);
+        }
+        sure
     }
 
     /// Learns from one that ended on a worker, or waits, and took so much of a processor's time.
@@ -146,20 +175,51 @@ impl Kind {
     }
 }
 
+/// How long an event took.
+#[derive(Clone, Copy)]
+pub(crate) struct Time {
+    passed: Duration,
+    /// Whether it was the event's alone, as far as that can be asked.
+    measured: bool,
+}
+
+impl Time {
+    /// So much on the wall.
+    pub(crate) fn on_the_wall(passed: Duration) -> Self {
+        Time { passed, measured: false }
+    }
+}
+
 /// The calling thread's time on a processor. Where that cannot be asked, time on the wall.
 pub(crate) struct Stopwatch {
     wall: Instant,
     processor: Option<Duration>,
+    measures: bool,
 }
 
 impl Stopwatch {
     pub(crate) fn start() -> Self {
-        Stopwatch { wall: Instant::now(), processor: processor_time() }
+        Stopwatch { wall: Instant::now(), processor: processor_time(), measures: true }
     }
 
     /// One of time on the wall alone: it costs less to ask for.
-    pub(crate) fn on_the_wall() -> Self {
-        Stopwatch { wall: Instant::now(), processor: None }
+    fn on_the_wall() -> Self {
+        Stopwatch { wall: Instant::now(), processor: None, measures: false }
+    }
+
+    /// When it was started.
+    pub(crate) fn since(&self) -> Instant {
+        self.wall
+    }
+
+    /// Whether it does more than look at the clock on the wall.
+    pub(crate) fn measures(&self) -> bool {
+        self.measures
+    }
+
+    /// The same as [`Stopwatch::elapsed`], and what that is.
+    pub(crate) fn time(&self) -> Time {
+        Time { passed: self.elapsed(), measured: self.measures }
     }
 
     /// How much it has had since, on the thread that started it.
@@ -191,6 +251,27 @@ mod tests {
         Duration::from_micros(micros)
     }
 
+    fn measured(passed: Duration) -> Time {
+        Time { passed, measured: true }
+    }
+
+    #[test]
+    fn what_was_long_on_the_wall_alone_has_the_next_ones_measured() {
+        let kind = Kind::new(MOST);
+        kind.worked(200_000, micros(10));
+        assert!(!kind.stopwatch().measures());
+        for _ in 0..3 * LONG_EVENTS {
+            kind.ended(200_000, Time::on_the_wall(Duration::from_millis(4)));
+        }
+        assert!(kind.stopwatch().measures() && kind.are_brief());
+        kind.unended(200_000, Time::on_the_wall(Duration::from_millis(4)));
+        assert_eq!(kind.fuel(), 250_000);
+        (0..DOUBTED).for_each(|_| kind.ended(200_000, measured(micros(10))));
+        assert!(!kind.stopwatch().measures());
+        kind.ended(200_000, measured(micros(100)));
+        assert_eq!(kind.fuel(), 150_000);
+    }
+
     #[test]
     fn an_event_has_some_more_than_one_that_was_brief() {
         let kind = Kind::new(MOST);
@@ -198,11 +279,11 @@ mod tests {
         kind.worked(100_000, BRIEF);
         assert_eq!(kind.fuel(), 125_000);
         // Not less for one that used less, nor for one that took longer where a thread is ours.
-        kind.ended(10, micros(1));
+        kind.ended(10, measured(micros(1)));
         kind.worked(300_000, BRIEF + micros(1));
         kind.worked(300_000, Duration::from_secs(1));
         assert_eq!(kind.fuel(), 125_000);
-        kind.ended(120_000, micros(50));
+        kind.ended(120_000, Time::on_the_wall(micros(50)));
         assert_eq!(kind.fuel(), 150_000);
         kind.worked(400_000, micros(1));
         assert_eq!(kind.fuel(), 400_000);
@@ -216,20 +297,20 @@ mod tests {
         let kind = Kind::new(MOST);
         kind.worked(200_000, micros(10));
         // Between brief and long, nothing is learnt of the fuel.
-        kind.unended(250_000, LONG);
-        kind.ended(250_000, LONG);
+        kind.unended(250_000, measured(LONG));
+        kind.ended(250_000, measured(LONG));
         assert_eq!(kind.fuel(), 250_000);
-        kind.unended(240_000, micros(240));
+        kind.unended(240_000, measured(micros(240)));
         assert_eq!(kind.fuel(), 75_000);
         // It is not more for that either, and not less than nothing.
-        kind.unended(10_000_000, micros(240));
+        kind.unended(10_000_000, measured(micros(240)));
         assert_eq!(kind.fuel(), 75_000);
-        kind.ended(10_000, Duration::from_secs(10));
+        kind.ended(10_000, measured(Duration::from_secs(10)));
         assert_eq!(kind.fuel(), 1_000);
         // What took long used next to no fuel: that was something else.
         kind.worked(200_000, micros(10));
-        kind.unended(100, Duration::from_secs(1));
-        kind.ended(999, Duration::MAX);
+        kind.unended(100, measured(Duration::from_secs(1)));
+        kind.ended(999, measured(Duration::MAX));
         assert_eq!(kind.fuel(), 250_000);
     }
 
@@ -249,7 +330,7 @@ mod tests {
         let kind = Kind::new(MOST);
         kind.worked(1_000, BRIEF);
         assert!((0..100).all(|_| kind.are_brief()));
-        (0..LONG_EVENTS).for_each(|_| kind.unended(1_000, micros(5)));
+        (0..LONG_EVENTS).for_each(|_| kind.unended(1_000, Time::on_the_wall(micros(5))));
         let one_in_so_many = || (0..=u8::MAX).filter(|_| kind.are_brief()).count() == 256 / usize::from(ONE_IN);
         assert!(one_in_so_many());
         // Long on a worker too, or more than there can be to begin with.
@@ -258,14 +339,14 @@ mod tests {
         assert!(one_in_so_many());
         kind.worked(100_000, BRIEF);
         assert!((0..100).all(|_| kind.are_brief()));
-        kind.ended(1, LONG + micros(1));
+        kind.ended(1, measured(LONG + micros(1)));
         assert!(one_in_so_many());
     }
 
     #[test]
     fn kinds_are_told_apart_by_type() {
         let learnt = Learnt::of_events();
-        learnt.of("index").unended(1_000, micros(5));
+        learnt.of("index").unended(1_000, measured(micros(5)));
         learnt.of("index").worked(100_000, micros(10));
         assert_eq!(learnt.of("index").fuel(), 125_000);
         let others = ["message", "message.new", "message.sent", "tick", "", "a type that is longer than most are"];
