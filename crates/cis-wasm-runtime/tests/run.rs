@@ -122,6 +122,19 @@ fn fuel_is_counted_the_same_everywhere() {
 }
 
 #[test]
+fn what_a_run_ends_with_is_paid_for_too() {
+    // Each turn of the recursion is a loop, and then a call that never comes back.
+    guest(&format!(
+        "(func $work (local $i i32) (local.set $i (i32.const 10000))
+           (loop (br_if 0 (local.tee $i (i32.sub (local.get $i) (i32.const 1))))) (call $ends))
+         (func $ends (call $work) unreachable) {}",
+        on_event("(call $work) (i32.const 0)")
+    ))
+    .with(|spec| spec.limits.fuel = 80_000)
+    .fails("out_of_fuel", "80000");
+}
+
+#[test]
 fn pointers_of_the_guest_are_checked() {
     let call =
         |import: &str, body: &str| module(&format!("(module {import} {})", on_event(&format!("{body} (i32.const 0)"))));

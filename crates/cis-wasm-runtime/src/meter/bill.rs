@@ -64,8 +64,10 @@ pub(super) struct Bill {
 
 /// The bills of all defined functions.
 pub(super) struct Bills {
-    /// Functions that, with all they call, leave the counter alone.
+    /// Functions that, with all they call, leave the counter alone, if they return.
     untouching: Vec<bool>,
+    /// Those that do so also where they do not.
+    unseeing: Vec<bool>,
     bills: Vec<Bill>,
     imported: u32,
 }
@@ -86,7 +88,8 @@ impl Bills {
                 payments.filter(|(payment, _)| payment.cost > 0).collect()
             })
             .collect();
-        let untouching = untouching(module, plans, &payments);
+        let untouching = leaving_alone(module, plans, &payments, false);
+        let unseeing = leaving_alone(module, plans, &payments, true);
         let bills = plans
             .iter()
             .zip(payments)
@@ -96,7 +99,7 @@ impl Bills {
                 payments: payments.into_iter().map(|(payment, _)| payment).collect(),
             })
             .collect();
-        Bills { untouching, bills, imported: module.imported }
+        Bills { untouching, unseeing, bills, imported: module.imported }
     }
 
     /// What a defined function pays.
@@ -104,12 +107,14 @@ impl Bills {
         &self.bills[function]
     }
 
-    /// Whether a call of this function may change the counter.
+    /// Whether a call of this function may return with another counter.
     pub(super) fn touches(&self, function: u32) -> bool {
-        match function.checked_sub(self.imported) {
-            Some(defined) => !self.untouching[defined as usize],
-            None => true,
-        }
+        function.checked_sub(self.imported).is_none_or(|defined| !self.untouching[defined as usize])
+    }
+
+    /// Whether a call of this function may lead to somebody who looks at the counter, also if it does not return then.
+    pub(super) fn sees(&self, function: u32) -> bool {
+        function.checked_sub(self.imported).is_none_or(|defined| !self.unseeing[defined as usize])
     }
 }
 
@@ -202,21 +207,21 @@ fn through_tables<'m>(module: &'m Module<'m>, prepaid: &[Option<u32>]) -> BTreeM
 
 /// Finds the functions that leave the counter alone, with all they call.
 ///
-/// A call right before `unreachable` does not count: whatever it does to the counter, the run ends there.
-fn untouching(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u64)>]) -> Vec<bool> {
+/// A call right before `unreachable` counts only `to_the_end`: whatever it does to the counter, it does not return with it.
+fn leaving_alone(module: &Module<'_>, plans: &[Plan], payments: &[Vec<(Payment, u64)>], to_the_end: bool) -> Vec<bool> {
     let mut touching = vec![false; plans.len()];
     let mut callers: Vec<Vec<usize>> = vec![Vec::new(); plans.len()];
     let mut spread = Vec::new();
     for (function, plan) in plans.iter().enumerate() {
         let mut touches = !payments[function].is_empty() || !plan.bulk.is_empty() || !plan.copies.is_empty();
-        for group in &plan.groups {
-            touches |= !group.indirect.is_empty();
-            for call in &group.calls {
-                match call.function.checked_sub(module.imported) {
-                    Some(callee) => callers[callee as usize].push(function),
-                    // The host may refuel, and wants to see the counter as it is.
-                    None => touches = true,
-                }
+        touches |= plan.groups.iter().any(|group| !group.indirect.is_empty());
+        let calls = plan.groups.iter().flat_map(|group| &group.calls).map(|call| call.function);
+        let last_calls = plan.last_calls.iter().copied().filter(|_| to_the_end);
+        for callee in calls.chain(last_calls) {
+            match callee.checked_sub(module.imported) {
+                Some(callee) => callers[callee as usize].push(function),
+                // The host may refuel, and wants to see the counter as it is.
+                None => touches = true,
             }
         }
         if touches {

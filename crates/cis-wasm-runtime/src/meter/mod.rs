@@ -12,8 +12,8 @@
 //! - **The count is a function of the run.** It is made of WebAssembly instructions, not of machine code or time, so it is
 //!   the same on every compiler.
 //! - **The counter is in its global whenever the host looks.** A function that has a copy of it in a register pays from that,
-//!   and brings the global up to date before whatever may look or pay elsewhere: a call, an operation over a length, its own
-//!   end. A run that ends in a trap of its own in such a function, or is stopped there, is counted as far as the last of
+//!   and brings the global up to date before whatever may look or pay elsewhere: a call of a function that may, an operation
+//!   over a length, its own end. A run that ends in a trap of its own in such a function, or is stopped there, is counted as far as the last of
 //!   these; how far that is does not depend on the compiler.
 //! - **A counter that somebody else changed is seen** after every call and operation over a length that the guest makes: where
 //!   there is a copy of it, that is old from then on, and brought up to date before it is used, or before control meets with

@@ -377,7 +377,11 @@ impl<'a> Parts<'a> {
                 Operator::CallIndirect { .. } => true,
                 operator => bills.is_some() && is_bulk(operator),
             };
-            out.before(&operator, touches);
+            let sees = match &operator {
+                Operator::Call { function_index } => bills.is_some_and(|bills| bills.sees(*function_index)),
+                _ => touches,
+            };
+            out.before(&operator, sees);
             let length = constant.take();
             if let Operator::I32Const { value } = &operator {
                 constant = Some(*value);
@@ -449,8 +453,8 @@ enum Copied {
 }
 
 impl Metered<'_> {
-    /// What has to be done before an instruction. `touches` says whether it may lead to somebody who looks at the counter.
-    fn before(&mut self, operator: &Operator<'_>, touches: bool) {
+    /// What has to be done before an instruction. `sees` says whether it may lead to somebody who looks at the counter.
+    fn before(&mut self, operator: &Operator<'_>, sees: bool) {
         let open = self.open;
         // Whether it leaves the function, and whether it may get to where control gets from elsewhere too.
         let (leaves, meets) = match operator {
@@ -474,7 +478,7 @@ impl Metered<'_> {
                 let all = || targets.targets().flatten().chain([targets.default()]);
                 (all().any(|target| target == open), all().any(|target| target != open))
             }
-            _ => (touches, false),
+            _ => (sees, false),
         };
         if leaves && self.copied == Copied::New {
             self.put_counter();
@@ -488,7 +492,7 @@ impl Metered<'_> {
         }
     }
 
-    /// What is known after an instruction.
+    /// What is known after an instruction. `touches` says whether it may have changed the counter.
     fn after(&mut self, operator: &Operator<'_>, touches: bool) {
         match operator {
             _ if touches => self.copied = Copied::Old,
