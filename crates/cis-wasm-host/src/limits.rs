@@ -21,7 +21,7 @@ pub struct Limits {
     pub memory_bytes: u64,
     /// The most elements of all tables together.
     pub table_elements: u32,
-    /// The most fuel. One unit is one instruction, counted when a stretch of straight-line code is entered.
+    /// The most fuel. A unit is about one instruction: code is paid for by stretches when it is entered (`docs/limits.md`).
     pub fuel: u64,
     /// The most time, guest code and waiting together.
     pub deadline: Duration,

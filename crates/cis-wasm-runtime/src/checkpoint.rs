@@ -46,8 +46,8 @@ pub(crate) const TRIES: u8 = 6;
 pub(crate) struct Repeats {
     /// Fuel of all that were run for nothing.
     fuel: u64,
-    /// Fuel of the last one. One that used more than can be said here is in the sum too.
-    last: u32,
+    /// Fuel of the last one.
+    last: u64,
     /// Whether one that went on took long on a thread that was not ours, and had to go back.
     went_back: bool,
 }
@@ -55,13 +55,12 @@ pub(crate) struct Repeats {
 impl Repeats {
     /// A run was put down that had used so much, and its event is run again from its start.
     pub(crate) fn one_more(self, fuel: u64) -> Self {
-        let last = u32::try_from(fuel).unwrap_or(u32::MAX);
-        Repeats { fuel: self.fuel.saturating_add(fuel), last, ..self }
+        Repeats { fuel: self.fuel.saturating_add(fuel), last: fuel, ..self }
     }
 
-    /// Fuel of the last one, as far as that is known.
+    /// Fuel of the last one.
     pub(crate) fn last(self) -> u64 {
-        self.last.into()
+        self.last
     }
 
     /// A run that went on had to go back to where it had.
@@ -76,7 +75,7 @@ impl Repeats {
 
     /// Whether the next run is to be one that can be suspended. It comes at least to where the last one did.
     pub(crate) fn are_enough(self, allowance: u64) -> bool {
-        self.fuel.saturating_add(self.last.into()) > allowance
+        self.fuel.saturating_add(self.last) > allowance
     }
 }
 

@@ -181,8 +181,8 @@ pub enum ErrorKind {
         /// The compiler.
         compiler: Compiler,
     },
-    /// A backend blocked its thread for an event of a kept skill, within an event that has the skill's one instance or waits for
-    /// who has it.
+    /// A backend blocked its thread in [`run`](crate::WasmInstance::run) for an event of a kept skill, within an event that has the
+    /// skill's one instance or waits for who has it. One that blocks on the future of such an event is not recognised.
     WaitsForItself,
     /// The module was built for a newer contract.
     UnsupportedAbi {

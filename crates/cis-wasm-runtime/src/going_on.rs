@@ -105,7 +105,9 @@ impl Skill {
             _ if inline => known.ended(used, stopwatch.time()),
             _ => {
                 known.worked(used, stopwatch.elapsed());
-                pooled.live.map();
+                if is_known(&result) || ran.put_down.is_some() {
+                    pooled.live.map();
+                }
             }
         }
         let (result, mut ran) = self.ended(pool, pooled, result, ran);

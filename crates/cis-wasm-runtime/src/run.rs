@@ -210,11 +210,11 @@ pub(crate) enum Attempt {
 }
 
 impl Attempt {
-    /// Fuel that it used, and whether it was put down for taking long.
-    pub(crate) fn used(&self) -> (u64, bool) {
+    /// Fuel that it used.
+    pub(crate) fn fuel(&self) -> u64 {
         match self {
-            Attempt::Done(outcome) => (outcome.receipt.fuel, false),
-            Attempt::PutDown { waits, fuel, .. } => (*fuel, waits.is_none()),
+            Attempt::Done(outcome) => outcome.receipt.fuel,
+            Attempt::PutDown { fuel, .. } => *fuel,
         }
     }
 }
@@ -576,7 +576,7 @@ impl Skill {
         let ours = matches!(start.on, Thread::Worker(_));
         let running = self.program.running(pooled.live.idle(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
-        if ours {
+        if ours && (is_known(&result) || ran.put_down.is_some()) {
             pooled.live.map();
         }
         self.ended(pool, pooled, result, ran)
@@ -768,7 +768,7 @@ impl Skill {
         let measured = measured.then(|| (self.learnt.of(&task.event_type), Stopwatch::start()));
         let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
         if let Some((kind, stopwatch)) = measured {
-            kind.worked(attempt.used().0, stopwatch.elapsed());
+            kind.worked(attempt.fuel(), stopwatch.elapsed());
         }
         // Nobody may be waiting any more.
         let _ = reply.send(attempt);

@@ -148,6 +148,14 @@ pub(crate) fn is_stopped() -> bool {
     entries().next().is_some_and(Entry::stopped)
 }
 
+/// Ends the innermost run on this thread at its next payment, if it has the thread only for a while.
+pub(crate) fn give_up() {
+    if let Some(entry) = entries().next().filter(|entry| entry.until != u64::MAX) {
+        entry.given_up.set(true);
+        entry.empty();
+    }
+}
+
 /// Whether a run is going on on this thread.
 pub(crate) fn is_running() -> bool {
     !INNERMOST.get().is_null()

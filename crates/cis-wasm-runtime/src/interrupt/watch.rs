@@ -183,6 +183,7 @@ impl Slot {
     /// A run is over, and the next one is due later, if there is one. The watch may see that late: then it has the thread look in
     /// vain.
     pub(super) fn is_due_later(&self, due: u64) {
+        self.tries.store(0, Ordering::Relaxed);
         self.due.store(due, Ordering::Release);
     }
 

@@ -12,7 +12,7 @@
 //! - Tables, and whether segments were dropped: nothing. A module that can change these, or that has a global in
 //!   which it keeps a reference, is found before it is compiled ([`crate::lasting`]); each of its events has an instance of
 //!   its own.
-//! - The host's own records of a run (`Running`) are made for every run.
+//! - The host's own records of a run (`Running`). Their box is kept; `Running::over` clears all that the next run does not set.
 //!
 //! An instance that trapped, ran into a limit or was cancelled is not set back but dropped: its state is not known.
 //!

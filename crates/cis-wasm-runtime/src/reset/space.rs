@@ -184,7 +184,8 @@ impl Space {
 
     /// Whether a run that writes to memory is seen to do so, and setting it back takes little time.
     pub(crate) fn is_light(&self) -> bool {
-        !self.open.load(Ordering::Relaxed) && self.noted.load(Ordering::Relaxed) <= MOST_LIGHT
+        let open = self.open.load(Ordering::Relaxed) || self.grown_open.load(Ordering::Relaxed);
+        !open && self.noted.load(Ordering::Relaxed) <= MOST_LIGHT
     }
 
     /// Whether reading all of memory takes next to no time beside what the guest pays for it. The first read of a page is a
@@ -196,7 +197,8 @@ impl Space {
     /// Has that be so, unless it would take too long. No call is in progress.
     pub(crate) fn map(&self) {
         let len = self.len();
-        if !self.is_mapped() && len <= MOST_MAPPED {
+        // What is open is given back as a whole when it is set back.
+        if !self.open.load(Ordering::Relaxed) && !self.is_mapped() && len <= MOST_MAPPED {
             // SAFETY: the bytes lie below the length, so they can be read.
             unsafe { system::touch(self.base, len) };
             self.mapped.store(true, Ordering::Relaxed);
@@ -391,6 +393,10 @@ impl Space {
             }
         }
         self.set_len(new);
+        if new.saturating_sub(self.floor()) > SOON_MAPPED {
+            // Nobody has looked at any of that yet.
+            interrupt::give_up();
+        }
         Ok(current)
     }
 

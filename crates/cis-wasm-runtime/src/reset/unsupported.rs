@@ -50,7 +50,15 @@ impl Space {
         match *self {}
     }
 
-    pub(crate) fn is_open(&self) -> bool {
+    pub(crate) fn is_light(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn is_mapped(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn map(&self) {
         match *self {}
     }
 
