@@ -165,7 +165,7 @@ struct Queue {
 
 /// What a kept skill is to do next.
 enum Turn {
-    Event(Event),
+    Event(Box<Event>),
     /// End, and say how that went.
     Close(oneshot::Sender<Result<(), Error>>),
 }
@@ -714,7 +714,7 @@ impl Skill {
         let skill = self.clone();
         match &self.state {
             StateOf::Fresh(_) => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
-            StateOf::Kept(kept) => self.wait_for_turn(kept, Turn::Event(event)),
+            StateOf::Kept(kept) => self.wait_for_turn(kept, Turn::Event(Box::new(event))),
         }
         answer
     }
@@ -738,7 +738,7 @@ impl Skill {
                 let StateOf::Kept(kept) = &skill.state else { return };
                 let next = kept.queue().waiting.pop_front();
                 match next {
-                    Some(Turn::Event(event)) => skill.serve(event),
+                    Some(Turn::Event(event)) => skill.serve(*event),
                     Some(Turn::Close(reply)) => {
                         let closed = catch_unwind(AssertUnwindSafe(|| skill.shut_down(Thread::Worker(skill.id))));
                         // Nobody may be waiting any more.
