@@ -118,7 +118,14 @@ fn fuel_is_counted_the_same_everywhere() {
         "(local $n i32) (local.set $n (i32.const 10))
          (loop (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i32.const 0)",
     ))
-    .loaded(|instance| assert_eq!(instance.run("test", b"").receipt.fuel, 3 + 10 * 5));
+    // Five for each turn, and one for the way over the second of two turns that are paid for at once.
+    .loaded(|instance| assert_eq!(instance.run("test", b"").receipt.fuel, 3 + 10 * 5 + 1));
+    // Nine turns cost as ten.
+    guest(&on_event(
+        "(local $n i32) (local.set $n (i32.const 9))
+         (loop (br_if 0 (local.tee $n (i32.sub (local.get $n) (i32.const 1))))) (i32.const 0)",
+    ))
+    .loaded(|instance| assert_eq!(instance.run("test", b"").receipt.fuel, 3 + 10 * 5 + 1));
 }
 
 #[test]

@@ -286,7 +286,7 @@ mod tests {
                     types.extend(section.into_iter_err_on_gc_types().map(Result::unwrap));
                 }
                 Payload::FunctionSection(section) => function_types.extend(section.into_iter().map(Result::unwrap)),
-                Payload::CodeSectionEntry(body) => plans.push(Plan::of(&body).unwrap()),
+                Payload::CodeSectionEntry(body) => plans.push(Plan::of(&body, false).unwrap()),
                 _ => {}
             }
         }

@@ -1,14 +1,15 @@
 //! Fuel: counted by the guest's own code, so that it is the same on every machine and every compiler.
 //!
 //! Before a module is compiled it is rewritten. A global of its own holds the fuel that is left; every stretch of code that
-//! is entered subtracts what it costs and, when the global falls below zero, traps; as a division by zero, since that is a trap
-//! of guest code and needs none of its stack ([`crate::headroom`]). How long that takes is no business of
+//! is entered subtracts what it costs from it or, where that would take it below zero, traps; as a division by zero, since that is
+//! a trap of guest code and needs none of its stack ([`crate::headroom`]). Short loops pay for two turns at once ([`unroll`]). How long that takes is no business of
 //! this code: [`crate::interrupt`] stops a run from outside. Where it cannot, code that has used up a slice calls the host
 //! instead ([`Metering::Asks`]), which looks at the clock and gives it the next one.
 //!
 //! Invariants:
 //! - **Nothing runs unpaid.** Every stretch of code is paid for before it runs, by itself or by the call that leads to it
-//!   ([`plan`], [`bill`]). Every turn of a loop and every turn of a recursion pays at least one unit.
+//!   ([`plan`], [`bill`]). Every turn of a loop, every second one of a short loop, and every turn of a recursion pays at least
+//!   one unit.
 //! - **The count is a function of the run.** It is made of WebAssembly instructions, not of machine code or time, so it is
 //!   the same on every compiler.
 //! - **The counter is in its global whenever the host looks.** A function that has a copy of it in a register pays from that,
@@ -27,6 +28,7 @@ mod often;
 mod pieces;
 mod plan;
 mod rewrite;
+mod unroll;
 
 pub(crate) use rewrite::{
     ADDED_FUNCTIONS, CODE_BEGIN, CODE_END, LASTING, METER_MODULE, Metering, REFUEL, START, rewrite,

@@ -1,9 +1,15 @@
-//! How often code runs: a guess, from its loops and branches alone.
+//! How often code runs, from its loops and branches alone.
 //!
-//! It decides nothing but how a function keeps its counter ([`super::bill`]), so it may be wrong; what it has to be is the same
-//! for the same code. Compilers put much into a loop that is not of it: whatever follows a `br_if` out of the middle and never
-//! comes back. So what counts is not which loops stand around an instruction, but to the heads of which of them it can come
-//! back without leaving them; and whether a turn of the innermost of those may go by without it.
+//! Compilers put much into a loop that is not of it: whatever follows a `br_if` out of the middle and never comes back. So
+//! what counts is not which loops stand around an instruction, but to the heads of which of them it can come back without
+//! leaving them.
+//!
+//! Invariants:
+//! - *Which loops* is no guess ([`Flow::loops`]): an instruction is never said to be of fewer loops than it is, since who pays for it
+//!   depends on that ([`super::plan`]).
+//! - *How often* is one ([`Flow::often`]): so many turns for each of these loops, and less where a turn of the innermost may go
+//!   by without it. It decides nothing but how a function keeps its counter and which loops are written out ([`super::bill`],
+//!   [`super::unroll`]); what it has to be is the same for the same code.
 
 use wasmparser::Operator;
 
@@ -19,24 +25,45 @@ const DEEPEST: u32 = 6;
 /// How many levels of loops are told apart: those that are within more are taken for one.
 const LEVELS: usize = 64;
 
-/// For each instruction, how often it runs each time the function does, times [`ONCE`].
-pub(super) fn often(operators: &[Operator<'_>]) -> Vec<u64> {
-    let mut returns = Returns::new(operators.len());
-    // Once to know what a loop's exits lead to, and once more for what leads back to its head.
-    returns.look(operators);
-    returns.look(operators);
-    Guess { returns: &returns, frames: Vec::new(), loops: 0, skipped: [0; LEVELS] }.all(operators)
+/// What is known of a function's instructions, by their indices.
+pub(super) struct Flow {
+    /// How often it runs each time the function does, times [`ONCE`].
+    pub often: Vec<u64>,
+    /// Of the loops that stand around it, the outermost being number 0, how many one has to go through from the outside until
+    /// none of the others can take another turn from here. Never less than that.
+    pub loops: Vec<usize>,
 }
 
+impl Flow {
+    pub(super) fn of(operators: &[Operator<'_>]) -> Self {
+        let mut returns = Returns::new(operators.len());
+        // Once to know what a loop's exits lead to, and once more for what leads back to its head.
+        returns.look(operators);
+        returns.look(operators);
+        let often = Guess { returns: &returns, frames: Vec::new(), loops: 0, skipped: [0; LEVELS] }.all(operators);
+        let loops = returns.from[..operators.len()].iter().map(|from| known(*from)).collect();
+        Flow { often, loops }
+    }
+}
+
+/// How many loops one has to go through until the rest does not matter. Beyond [`LEVELS`] they are not told apart.
+fn known(from: Loops) -> usize {
+    match (Loops::BITS - from.leading_zeros()) as usize {
+        LEVELS => usize::MAX,
+        loops => loops,
+    }
+}
+
+/// What an instruction opens.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Opened {
+pub(super) enum Opened {
     Block,
     Loop,
     If,
 }
 
 impl Opened {
-    fn of(operator: &Operator<'_>) -> Option<Self> {
+    pub(super) fn of(operator: &Operator<'_>) -> Option<Self> {
         match operator {
             Operator::Block { .. } => Some(Opened::Block),
             Operator::Loop { .. } => Some(Opened::Loop),
@@ -117,7 +144,10 @@ impl Returns {
                         self.behind[index] = block.behind;
                         if let Some((_, level)) = block.head {
                             loops -= 1;
-                            from &= around(level);
+                            // That of the last level may stand for a loop around this one too.
+                            if loops < LEVELS {
+                                from &= around(level);
+                            }
                         }
                         if matches!(operator, Operator::If { .. }) {
                             from |= block.other.unwrap_or(block.behind);
@@ -239,16 +269,21 @@ mod tests {
 
     use super::*;
 
+    /// What a module's only function is made of.
+    fn operators(wasm: &[u8]) -> Vec<Operator<'_>> {
+        let body = Parser::new(0).parse_all(wasm).find_map(|payload| match payload.unwrap() {
+            Payload::CodeSectionEntry(body) => Some(body),
+            _ => None,
+        });
+        body.unwrap().get_operators_reader().unwrap().into_iter().map(Result::unwrap).collect()
+    }
+
     /// How often each `nop` of a function with one parameter runs, in turns of 8 or in parts of one.
     #[track_caller]
     fn check(body: &str, expected: &[f64]) {
         let wasm = wat::parse_str(format!("(module (func (param i32) {body}))")).unwrap();
-        let body = Parser::new(0).parse_all(&wasm).find_map(|payload| match payload.unwrap() {
-            Payload::CodeSectionEntry(body) => Some(body),
-            _ => None,
-        });
-        let operators: Vec<_> = body.unwrap().get_operators_reader().unwrap().into_iter().map(Result::unwrap).collect();
-        let often = often(&operators);
+        let operators = operators(&wasm);
+        let often = Flow::of(&operators).often;
         let nops = operators.iter().zip(often).filter(|(operator, _)| matches!(operator, Operator::Nop));
         let got: Vec<f64> = nops.map(|(_, often)| often as f64 / ONCE as f64).collect();
         assert_eq!(got, expected);
@@ -267,6 +302,31 @@ mod tests {
         // The inner loop ends in its middle, and what follows goes on with the outer one.
         check("loop loop block nop local.get 0 br_if 0 nop br 1 end nop br 1 end end", &[64.0, 64.0, 8.0]);
         check("loop block local.get 0 br_if 0 nop br 1 end nop return end", &[8.0, 1.0]);
+    }
+
+    #[test]
+    fn what_is_of_a_loop_is_known() {
+        #[track_caller]
+        fn check(body: &str, expected: &[usize]) {
+            let wasm = wat::parse_str(format!("(module (func (param i32) {body}))")).unwrap();
+            let operators = operators(&wasm);
+            let loops = Flow::of(&operators).loops;
+            let nops = operators.iter().zip(loops).filter(|(operator, _)| matches!(operator, Operator::Nop));
+            assert_eq!(nops.map(|(_, loops)| loops).collect::<Vec<_>>(), expected);
+        }
+        check("nop loop nop local.get 0 br_if 0 nop end nop", &[0, 1, 0, 0]);
+        // Out of the inner one in its middle, to another turn of the outer one, and out of both.
+        check("loop loop nop local.get 0 br_if 0 nop local.get 0 br_if 1 nop return end end", &[2, 1, 0]);
+        // The inner one leads nowhere but back to its own head.
+        check("loop local.get 0 if loop nop br 0 end end nop local.get 0 br_if 0 end", &[2, 1]);
+        // Of more than there are levels, that of each is one of all.
+        let (loops, all) = (LEVELS + 1, usize::MAX);
+        let body = format!("{} nop {}", "loop nop ".repeat(loops), "local.get 0 br_if 0 end ".repeat(loops));
+        let known = (1..LEVELS).chain([all; 3]).collect::<Vec<_>>();
+        check(&body, &known);
+        // Also where it is the outer one of two that are not told apart.
+        let body = format!("{} loop nop loop br 1 end end {}", "loop ".repeat(LEVELS - 1), "end ".repeat(LEVELS - 1));
+        check(&body, &[all]);
     }
 
     #[test]

@@ -8,13 +8,16 @@
 //! How the invariant is kept, for structured control flow:
 //! - a `loop` begins a group of its own behind its header, since a branch to it comes back there;
 //! - behind the `end` of a loop the group before the loop goes on: control gets there once per entry of that group;
-//! - behind the `end` of a block that is branched to, and at `else`, the group goes on only when it is still the one in
-//!   which the block was opened. Every branch to that place then comes from inside a block that the group paid for.
+//! - so it does with what stands in the loop and cannot come back to its head: that runs once before the loop is left, and the
+//!   turns do not pay for it;
+//! - behind the `end` of a block, and at `else`, the group goes on in which the block was opened: control gets there once for
+//!   each time that it gets into the block.
 
 use wasmparser::{BinaryReaderError, FunctionBody, Operator};
 
 use super::bulk::{self, is_copy};
-use super::often::often;
+use super::often::{Flow, Opened};
+use super::unroll::{self, Twice};
 
 /// The cost at which a group ends at the next branching.
 const ENOUGH: u32 = 128;
@@ -34,6 +37,8 @@ pub(super) struct Group {
     pub indirect_often: u64,
     /// How often the group is entered: a guess, as all such numbers here ([`super::often`]).
     pub often: u64,
+    /// How many loops its first instruction is of ([`Flow::loops`]).
+    loops: usize,
 }
 
 /// A call of a function.
@@ -47,6 +52,8 @@ pub(super) struct Call {
 /// A function's groups, in order of their places. There is always one at its entry.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Plan {
+    /// Loops that are written out before anything else: all indices are of the code that this makes.
+    pub twice: Vec<Twice>,
     pub groups: Vec<Group>,
     /// Operations that pay by their length: how often each runs.
     pub bulk: Vec<u64>,
@@ -60,7 +67,7 @@ pub(super) struct Plan {
 }
 
 /// What an instruction costs. Those that only give structure cost nothing.
-fn cost(operator: &Operator<'_>) -> u32 {
+pub(super) fn cost(operator: &Operator<'_>) -> u32 {
     match operator {
         Operator::Block { .. } | Operator::Loop { .. } | Operator::End | Operator::Else | Operator::Nop => 0,
         operator if is_copy(operator) => bulk::COST,
@@ -98,13 +105,6 @@ fn lead_to_the_end(operators: &[Operator<'_>]) -> Vec<bool> {
     last
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Opened {
-    Block,
-    If,
-    Loop,
-}
-
 struct Frame {
     opened: Opened,
     /// The group in which it was opened.
@@ -128,18 +128,27 @@ struct Planner {
     frames: Vec<Frame>,
     /// Whether the next instruction cannot be reached.
     dead: bool,
-    /// How often each instruction runs.
-    often: Vec<u64>,
+    flow: Flow,
 }
 
 impl Plan {
     /// Plans a function.
-    pub(super) fn of(body: &FunctionBody<'_>) -> Result<Self, BinaryReaderError> {
+    pub(super) fn of(body: &FunctionBody<'_>, writes_out: bool) -> Result<Self, BinaryReaderError> {
         let operators = body.get_operators_reader()?.into_iter().collect::<Result<Vec<_>, _>>()?;
-        let often = often(&operators);
-        let entry = Group { often: often[0], ..Group::default() };
+        let flow = Flow::of(&operators);
+        let twice = if writes_out { unroll::loops(&operators, &flow) } else { Vec::new() };
+        if twice.is_empty() {
+            return Ok(Plan::with(&operators, flow, twice));
+        }
+        let operators = unroll::written_out(operators, &twice);
+        Ok(Plan::with(&operators, Flow::of(&operators), twice))
+    }
+
+    fn with(operators: &[Operator<'_>], flow: Flow, twice: Vec<Twice>) -> Self {
+        let entry = Group { often: flow.often[0], ..Group::default() };
         let mut planner = Planner {
             plan: Plan {
+                twice,
                 groups: vec![entry],
                 bulk: Vec::new(),
                 copies: Vec::new(),
@@ -149,15 +158,15 @@ impl Plan {
             group: 0,
             frames: vec![Frame::opened(Opened::Block, 0, false)],
             dead: false,
-            often,
+            flow,
         };
-        let last = lead_to_the_end(&operators);
+        let last = lead_to_the_end(operators);
         for (index, operator) in operators.iter().enumerate() {
             planner.step(index, operator, last[index]);
         }
         // Groups are numbered as they begin, so the list is in order.
         debug_assert!(planner.plan.groups.is_sorted_by_key(|group| group.before));
-        Ok(planner.plan)
+        planner.plan
     }
 }
 
@@ -165,7 +174,8 @@ impl Planner {
     fn step(&mut self, index: usize, operator: &Operator<'_>, last: bool) {
         self.plan.has_copies |= is_copy(operator);
         if !self.dead {
-            let often = self.often[index];
+            self.leave(index);
+            let often = self.flow.often[index];
             let group = &mut self.plan.groups[self.group];
             group.cost = group.cost.saturating_add(cost(operator));
             match operator {
@@ -217,8 +227,9 @@ impl Planner {
         if !self.dead {
             self.group = self.plan.groups.len();
             // Behind the last instruction comes nothing.
-            let often = self.often.get(at).copied().unwrap_or_default();
-            self.plan.groups.push(Group { before: at, often, ..Group::default() });
+            let often = self.flow.often.get(at).copied().unwrap_or_default();
+            let loops = self.flow.loops.get(at).copied().unwrap_or_default();
+            self.plan.groups.push(Group { before: at, often, loops, ..Group::default() });
         }
     }
 
@@ -226,6 +237,18 @@ impl Planner {
     fn branching(&mut self, next: usize) {
         if self.plan.groups[self.group].cost >= ENOUGH {
             self.begin(next);
+        }
+    }
+
+    /// Goes on with the group before a loop, at an instruction that cannot come back to its head.
+    fn leave(&mut self, index: usize) {
+        let loops = self.flow.loops[index];
+        if self.plan.groups[self.group].loops > loops {
+            let left = self.frames.iter().filter(|frame| frame.opened == Opened::Loop).nth(loops);
+            if let Some(left) = left {
+                self.group = left.group;
+                self.branching(index);
+            }
         }
     }
 
@@ -251,8 +274,14 @@ impl Planner {
         frame.opened = Opened::Block;
         let (group, dead) = (frame.group, frame.dead);
         self.dead = dead;
+        self.go_on(group, next);
+    }
+
+    /// Goes on with the group in which a block was opened.
+    fn go_on(&mut self, group: usize, next: usize) {
         if self.group != group {
-            self.begin(next);
+            self.group = group;
+            self.branching(next);
         }
     }
 
@@ -264,17 +293,11 @@ impl Planner {
             return;
         }
         match frame.opened {
-            Opened::Loop => {
-                // Back to the group before the loop, which goes on behind it.
-                self.group = frame.group;
-                self.branching(next);
-            }
+            Opened::Loop => self.go_on(frame.group, next),
             Opened::Block | Opened::If => {
                 if frame.target || frame.opened == Opened::If {
                     self.dead = false;
-                    if self.group != frame.group {
-                        self.begin(next);
-                    }
+                    self.go_on(frame.group, next);
                 }
             }
         }
@@ -298,7 +321,7 @@ mod tests {
                 _ => None,
             })
             .unwrap();
-        let plan = Plan::of(&body).unwrap();
+        let plan = Plan::of(&body, false).unwrap();
         let paying = plan.groups.iter().filter(|group| group.cost > 0);
         let got: Vec<_> = paying.map(|group| format!("{}:{}", group.before, group.cost)).collect();
         assert_eq!(got.join(" "), expected);
@@ -349,6 +372,23 @@ mod tests {
             &format!("block {long} local.get 0 if nop end {long} end local.get 0 drop"),
             &format!("0:{0} {1}:{0}", one + 2, one + 5),
         );
+    }
+
+    #[test]
+    fn turns_do_not_pay_for_what_leaves_their_loop() {
+        check("loop local.get 0 if local.get 1 drop return end br 0 end", "0:3 1:3");
+        // Out of two loops: into the group before both.
+        check("loop loop local.get 0 if local.get 1 drop return end local.get 1 br_if 0 br 1 end end", "0:3 1:1 2:4");
+        // Out of the inner one into the next turn of the outer one.
+        check("loop loop local.get 0 if local.get 1 drop br 2 end local.get 1 br_if 0 end return end", "0:1 1:3 2:4");
+        // Where the group before has enough, with one of its own.
+        let long = nops(ENOUGH as usize);
+        check(
+            &format!("{long} loop local.get 0 if local.get 1 drop return end br 0 end"),
+            &format!("0:{ENOUGH} {0}:3 {1}:3", ENOUGH + 1, ENOUGH + 3),
+        );
+        // What comes back to the head behind it is of the turn again.
+        check("loop block local.get 0 br_if 0 local.get 1 drop return end local.get 1 br_if 0 end", "0:3 1:4");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::bill::{Bill, Bills, Counter, Module, Payment};
 use super::bulk::{self, is_copy};
 use super::pieces;
 use super::plan::{Plan, is_bulk};
+use super::unroll;
 use crate::error::{Error, ErrorKind};
 use crate::lasting;
 
@@ -67,9 +68,8 @@ impl Metering {
 
 /// Rewrites a module so that it counts its fuel. Its data `segments` have these lengths, and do not pass here.
 pub(crate) fn rewrite(wasm: &[u8], segments: &[u32], metering: Metering) -> Result<Vec<u8>, Error> {
-    let mut parts = Parts::gather(wasm).map_err(failed)?;
+    let mut parts = Parts::gather(wasm, metering).map_err(failed)?;
     parts.segments = segments;
-    parts.metering = metering;
     parts.lasts = lasting::lasts(wasm).map_err(failed)?;
     parts.emit(wasm).map_err(failed)
 }
@@ -120,8 +120,8 @@ impl Reencode for Moved {
 }
 
 impl<'a> Parts<'a> {
-    fn gather(wasm: &'a [u8]) -> Result<Self, wasmparser::BinaryReaderError> {
-        let mut parts = Parts::default();
+    fn gather(wasm: &'a [u8], metering: Metering) -> Result<Self, wasmparser::BinaryReaderError> {
+        let mut parts = Parts { metering, ..Parts::default() };
         for payload in Parser::new(0).parse_all(wasm) {
             let payload = payload?;
             match &payload {
@@ -167,7 +167,7 @@ impl<'a> Parts<'a> {
                         parts.note_in_tables(&element?.items)?;
                     }
                 }
-                Payload::CodeSectionEntry(body) => parts.plans.push(Plan::of(body)?),
+                Payload::CodeSectionEntry(body) => parts.plans.push(Plan::of(body, metering.pays())?),
                 _ => {}
             }
             parts.payloads.push(payload);
@@ -362,16 +362,17 @@ impl<'a> Parts<'a> {
         }
         let unpaid = Bill { counter: Counter::Unused, payments: Vec::new() };
         let bill = bills.map_or(&unpaid, |bills| bills.bill(index));
+        let plan = &self.plans[index];
         // Of operations that nothing leads to, none is split.
-        let splits = !self.plans[index].bulk.is_empty();
+        let splits = !plan.bulk.is_empty();
         let mut out = self.metered(first_free, locals, bill.counter, splits);
         let mut due = bill.payments.iter().peekable();
         let mut constant = None;
-        for (index, operator) in body.get_operators_reader()?.into_iter().enumerate() {
+        let operators = body.get_operators_reader()?.into_iter().collect::<Result<Vec<_>, _>>()?;
+        for (index, operator) in unroll::written_out(operators, &plan.twice).into_iter().enumerate() {
             if let Some(payment) = due.next_if(|payment| payment.before == index) {
                 out.pay(payment);
             }
-            let operator = operator?;
             let touches = match &operator {
                 Operator::Call { function_index } => bills.is_some_and(|bills| bills.touches(*function_index)),
                 Operator::CallIndirect { .. } => true,
@@ -506,16 +507,29 @@ impl Metered<'_> {
         }
     }
 
+    /// Pays, when there is enough. It looks first and subtracts then: so a register that holds the counter can be subtracted
+    /// from in place.
     fn pay(&mut self, payment: &Payment) {
-        self.read();
-        self.function.instruction(&Instruction::I64Const(i64::from(payment.cost)));
-        if self.counter == Counter::Local {
-            self.function.instruction(&Instruction::I64Sub).instruction(&Instruction::LocalTee(self.left));
-            self.copied = Copied::New;
-        } else {
-            self.subtract_what_is_on_the_stack();
+        let cost = i64::from(payment.cost);
+        if self.copied == Copied::Old {
+            self.take_counter();
         }
-        self.settle();
+        self.read();
+        self.function.instructions().i64_const(cost).i64_lt_s().if_(BlockType::Empty);
+        // Below zero, for all to see.
+        self.read();
+        self.function.instructions().i64_const(cost).i64_sub().global_set(self.fuel);
+        if self.exhausted == Metering::Asks {
+            self.function.instructions().call(self.refuel).global_get(self.fuel).i64_const(cost).i64_add();
+            self.write();
+        } else {
+            self.trap();
+        }
+        self.function.instructions().end();
+        self.read();
+        self.function.instructions().i64_const(cost).i64_sub();
+        self.write();
+        self.copied = if self.counter == Counter::Local { Copied::New } else { Copied::Even };
     }
 
     /// Subtracts from the counter, and leaves its new value on the stack.
@@ -532,6 +546,14 @@ impl Metered<'_> {
         self.function.instruction(&match (self.counter, self.copied) {
             (Counter::Local, Copied::Even | Copied::New) => Instruction::LocalGet(self.left),
             _ => Instruction::GlobalGet(self.fuel),
+        });
+    }
+
+    /// Makes what is on the stack the counter's value, where it is kept.
+    fn write(&mut self) {
+        self.function.instruction(&match self.counter {
+            Counter::Local => Instruction::LocalSet(self.left),
+            _ => Instruction::GlobalSet(self.fuel),
         });
     }
 
@@ -554,26 +576,24 @@ impl Metered<'_> {
         }
     }
 
-    /// Ends the run, or asks for more, when the counter's value, on the stack, is below zero. It ends in guest code:
-    /// `unreachable` is a trap of the engine's (see [`crate::headroom`]), and comes after one that is not.
+    /// Ends the run, or asks for more, when the counter's value, on the stack and in the global, is below zero.
     fn settle(&mut self) {
-        self.function.instruction(&Instruction::I64Const(0)).instruction(&Instruction::I64LtS);
-        self.function.instruction(&Instruction::If(BlockType::Empty));
-        let copied = self.copied;
-        if copied == Copied::New {
-            self.put_counter();
-        }
+        self.function.instructions().i64_const(0).i64_lt_s().if_(BlockType::Empty);
         if self.exhausted == Metering::Asks {
             self.look_at_the_clock();
         } else {
-            if !unwired(Limit::Headroom) {
-                self.function.instructions().i32_const(1).i32_const(0).i32_div_u().drop();
-            }
-            self.function.instruction(&Instruction::Unreachable);
+            self.trap();
         }
-        self.function.instruction(&Instruction::End);
-        // Whoever had enough did not go that way.
-        self.copied = copied;
+        self.function.instructions().end();
+    }
+
+    /// Ends the run in guest code: `unreachable` is a trap of the engine's (see [`crate::headroom`]), and comes after one that
+    /// is not.
+    fn trap(&mut self) {
+        if !unwired(Limit::Headroom) {
+            self.function.instructions().i32_const(1).i32_const(0).i32_div_u().drop();
+        }
+        self.function.instructions().unreachable();
     }
 
     /// Calls the host, for the next slice or before the last one is used up: it adds up just the same.
