@@ -39,7 +39,7 @@ use crate::meter::{CODE_BEGIN, CODE_END, START};
 use crate::native::{Env, Func, Home, address, enter, link};
 use crate::program::{Code, Program};
 use crate::reset::{Image, Space};
-use crate::room::{Allocator, Arena, give};
+use crate::room::{Allocator, Arena, give, make_ready};
 use crate::trap::{self, Authored, TrapKind};
 use crate::tunables::{CappedTunables, Spaces};
 
@@ -224,6 +224,7 @@ impl Live {
 
     /// The state of a template that has started up, for instances like it. The template is one of them from now on.
     pub(crate) fn snapshot(&mut self) -> Result<Snapshot, Error> {
+        make_ready(self.guest.get_mut());
         let space = self.space.as_ref().ok_or_else(|| internal("a snapshot of an instance that is no template"))?;
         let image = space.take_image().map_err(|error| internal(&format!("taking a snapshot: {error}")))?;
         // SAFETY: see the invariants on globals.

@@ -8,7 +8,7 @@ use cis_wasm_host::unwired::{Limit, unwired};
 use wasmer::WASM_PAGE_SIZE;
 
 use crate::error::{Error, ErrorKind};
-use crate::guest::{Guest, internal};
+use crate::guest::{Guest, Parts, internal};
 use crate::native::{Env, Func};
 
 /// Where the host puts what it gives the guest.
@@ -171,6 +171,21 @@ fn in_arena(guest: &mut Guest, len: u32) -> Result<u32, Error> {
     arena.add(begin, parts.memory.len());
     let ptr = arena.place(len.into()).ok_or_else(|| internal("the arena grew and has no room"))?;
     Ok(ptr as u32)
+}
+
+/// Adds the first pages of an arena, which every event needs, if there is none and memory may grow. It is done where a snapshot
+/// is to be taken, so that no event has the kernel map pages.
+pub(crate) fn make_ready(guest: &mut Guest) {
+    let is_new = |guest: &Guest| match &guest.parts {
+        Some(Parts { allocator: Allocator::Arena(arena), .. }) => arena.stretches.is_empty(),
+        _ => false,
+    };
+    if is_new(guest)
+        && in_arena(guest, 1).is_ok()
+        && let Some(Parts { allocator: Allocator::Arena(arena), .. }) = &mut guest.parts
+    {
+        arena.rewind();
+    }
 }
 
 /// A region as a packed result.
