@@ -35,6 +35,13 @@ pub(crate) struct Pooled {
     counted: Counted,
 }
 
+impl Pooled {
+    /// Whether it runs the code that a program has now.
+    fn is_of(&self, program: &Program) -> bool {
+        self.live.version == program.current.version()
+    }
+}
+
 impl Pool {
     /// A pool of instances like this one, a template that has started up.
     pub(crate) fn new(pools: Arc<Pools>, mut template: Live) -> Result<Arc<Self>, Error> {
@@ -51,11 +58,9 @@ impl Pool {
 
     /// An instance that waits, or a new one.
     pub(crate) fn take(&self, program: &Program) -> Result<Pooled, Error> {
-        if !self.used.load(Ordering::Relaxed) {
-            self.used.store(true, Ordering::Relaxed);
-        }
+        self.note_use();
         match self.idle.take() {
-            Some(pooled) if pooled.live.version == program.current.version() => Ok(pooled),
+            Some(pooled) if pooled.is_of(program) => Ok(pooled),
             old => {
                 // All others that wait run the old code too.
                 let rest = old.as_ref().map(|_| self.idle.take_all());
@@ -67,10 +72,28 @@ impl Pool {
         }
     }
 
+    /// An instance that waits.
+    pub(crate) fn take_waiting(&self, program: &Program) -> Option<Pooled> {
+        self.note_use();
+        let pooled = self.idle.take()?;
+        if pooled.is_of(program) {
+            return Some(pooled);
+        }
+        self.put_back(pooled);
+        None
+    }
+
     /// A certain instance, if it waits.
     pub(crate) fn take_the(&self, instance: InstanceId) -> Option<Pooled> {
-        self.used.store(true, Ordering::Relaxed);
+        self.note_use();
         self.idle.take_the(|pooled| pooled.live.id() == instance)
+    }
+
+    /// That there was an event. Mostly that is known: the threads that store it would take its cache line from each other.
+    fn note_use(&self) {
+        if !self.used.load(Ordering::Relaxed) {
+            self.used.store(true, Ordering::Relaxed);
+        }
     }
 
     /// Takes an instance back after an event that left it in a known state.

@@ -24,7 +24,7 @@ use crate::learnt::{LITTLE, Learnt, Stopwatch};
 use crate::limits::{Limits, Receipt};
 use crate::nesting::Depth;
 use crate::pending::Pending;
-use crate::pool::Pool;
+use crate::pool::{Pool, Pooled};
 use crate::program::Program;
 use crate::reset;
 use crate::runtime::WasmRuntime;
@@ -555,24 +555,24 @@ impl Skill {
         data: &[u8],
         mut start: Start,
     ) -> (Result<Bytes, Error>, Ran) {
-        let mut pooled = match pool.take(&self.program) {
+        let taken = match &mut start.patience {
+            Patience::Inline { fuel, .. } => {
+                let Some(pooled) = self.light(pool) else {
+                    let put_down = Some(Box::new(PutDownRun::of(PutDown::Long)));
+                    let ran = Ran { journal: start.journal, put_down, ..self.nothing_ran() };
+                    return (Err(internal("an event was put down")), ran);
+                };
+                if !pooled.live.is_mapped() {
+                    *fuel = (*fuel).min(LITTLE);
+                }
+                Ok(pooled)
+            }
+            _ => pool.take(&self.program),
+        };
+        let mut pooled = match taken {
             Ok(pooled) => pooled,
             Err(error) => return (Err(error), self.nothing_ran()),
         };
-        if let Patience::Inline { fuel, .. } = &mut start.patience {
-            if !pooled.live.is_light() {
-                pool.put_back(pooled);
-                let ran = Ran {
-                    journal: start.journal,
-                    put_down: Some(Box::new(PutDownRun::of(PutDown::Long))),
-                    ..self.nothing_ran()
-                };
-                return (Err(internal("an event was put down")), ran);
-            }
-            if !pooled.live.is_mapped() {
-                *fuel = (*fuel).min(LITTLE);
-            }
-        }
         let ours = matches!(start.on, Thread::Worker(_));
         let running = self.program.running(pooled.live.idle(&self.program), &self.runtime, start);
         let (result, ran) = pooled.live.event(event_type, data, running, false);
@@ -580,6 +580,17 @@ impl Skill {
             pooled.live.map();
         }
         self.ended(pool, pooled, result, ran)
+    }
+
+    /// An instance for a run on a thread that is not ours, if one waits that does not keep it. None is made there: that has the
+    /// kernel map memory, and may wait for other threads.
+    fn light(&self, pool: &Pool) -> Option<Pooled> {
+        let pooled = pool.take_waiting(&self.program)?;
+        if pooled.live.is_light() {
+            return Some(pooled);
+        }
+        pool.put_back(pooled);
+        None
     }
 
     fn handle_made(

@@ -186,14 +186,24 @@ impl AiBackend for Noting {
 fn memory_that_nobody_looked_at_is_looked_at_elsewhere() {
     for compiler in Compiler::ALL {
         // Where the last event that taught was taken for long, the next one does not begin.
-        let repeated = (0..20).map(|_| in_vain_on_a_new_instance(*compiler)).find(|fuel| *fuel > 0);
+        let repeated = (0..20).map(|_| in_vain_on_another(*compiler, true)).find(|fuel| *fuel > 0);
         let repeated = repeated.expect("it ends where nobody looked at memory");
         assert!(repeated <= A_LITTLE, "{repeated}, {}", compiler.name());
     }
 }
 
-/// The fuel that is used in vain for an event like others that were brief, on an instance that had none.
-fn in_vain_on_a_new_instance(compiler: Compiler) -> u64 {
+#[test]
+fn no_instance_is_made_on_the_senders_thread() {
+    for compiler in Compiler::ALL {
+        for _ in 0..5 {
+            assert_eq!(in_vain_on_another(*compiler, false), 0, "{}", compiler.name());
+        }
+    }
+}
+
+/// The fuel that is used in vain for an event like others that were brief, when the instance is away that had those; and
+/// whether there is another one, that nobody looked at.
+fn in_vain_on_another(compiler: Compiler, there_is: bool) -> u64 {
     let gate = Gate::default();
     let asks = r#"(import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64)))
         (memory (export "memory") 96)
@@ -214,6 +224,9 @@ fn in_vain_on_a_new_instance(compiler: Compiler) -> u64 {
         let away = scope.spawn(|| skill.run("ask", &0_u32.to_le_bytes()));
         while !gate.0[0].load(Ordering::SeqCst) {
             thread::yield_now();
+        }
+        if there_is {
+            skill.run("test", &2_000_u32.to_le_bytes()).result.unwrap();
         }
         let repeated = in_vain(&skill, "test", 2_000);
         teach(&skill, "test", 2_000);
