@@ -1,7 +1,8 @@
 //! How long an event that computes for long keeps the thread that polls its future: by the clock on the wall and by the
 //! processor time of that thread, for a skill's first events, for those after, when the runtime has learnt that they are long,
 //! and for one that is long after others of its type were short, when it has as much fuel as it ever gets. On a busy machine the
-//! clock on the wall counts others' turns too.
+//! clock on the wall counts others' turns too, and on a virtual one the processor's time some of its host's: so beside it stands
+//! what a loop of this program's own took, that ought to take as long, in the same turns.
 //!
 //! ```text
 //! cargo run --release --all-features --example polls -- [EVENTS] [MILLISECONDS]
@@ -10,6 +11,7 @@
 //! Invariant: the one unsafe call writes to a local of the right type.
 
 use std::future::Future;
+use std::hint::black_box;
 use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
@@ -26,6 +28,8 @@ const FIRST: usize = 4;
 const LOADS: usize = 25;
 /// So many short events come before a long one, and take so long.
 const SHORT: (usize, f64) = (20, 40e-6);
+/// How long the loop takes that stands beside a long event after short ones: about as long as that keeps the thread.
+const OWN: f64 = 115e-6;
 
 /// What is computed, so many times as the event's data says.
 const LOADS_OF_WORK: [(&str, &str); 8] = [
@@ -74,6 +78,19 @@ fn load(runtime: &WasmRuntime, wasm: &[u8]) -> WasmInstance {
     spec.limits.fuel = u64::MAX;
     spec.limits.deadline = Duration::from_secs(60);
     runtime.load(wasm, spec).expect("the module is written above")
+}
+
+/// Computes something, so many times, and says how much of a processor's time that took.
+fn own_loop(times: u32) -> Duration {
+    let began = processor_time();
+    black_box((0..times).fold(1_u64, |sum, n| black_box(sum ^ u64::from(n)).rotate_left(7)));
+    processor_time() - began
+}
+
+/// How often [`own_loop`] computes in a second.
+fn own_loops_a_second() -> f64 {
+    let least = (0..100).map(|_| own_loop(10_000)).min().unwrap_or_default();
+    10_000.0 / least.as_secs_f64()
 }
 
 /// What this thread has had of a processor.
@@ -138,9 +155,10 @@ fn main() {
     let millis = args.next().unwrap_or(100);
     println!("median / 99 % / longest of {events} events of {millis} ms, in us");
     println!(
-        "| compiler | what it does | first: processor, wall | after short ones: processor, wall | later: processor, wall |"
+        "| compiler | what it does | first: processor, wall | after short ones: processor, wall | later: processor, wall | a loop of its own |"
     );
-    println!("|---|---|---|---|---|");
+    println!("|---|---|---|---|---|---|");
+    let own_times = (own_loops_a_second() * OWN) as u32;
     for compiler in Compiler::ALL {
         let runtime = WasmRuntime::builder().compiler(*compiler).build().expect("a runtime needs nothing");
         for (name, work) in LOADS_OF_WORK {
@@ -160,19 +178,21 @@ fn main() {
             let times = (second * millis as f64 / 1e3) as u32;
             let short = (second * SHORT.1).max(1.0) as u32;
             let [mut first, mut after, mut later] = [(); 3].map(|()| Longest::default());
+            let mut own = Vec::new();
             for _ in 0..LOADS.min(events.div_ceil(FIRST)) {
                 let skill = load(&runtime, &wasm);
                 (0..FIRST).for_each(|_| first.send(&skill, times));
                 let skill = load(&runtime, &wasm);
                 (0..SHORT.0).for_each(|_| Longest::default().send(&skill, short));
                 after.send(&skill, times);
+                own.push(own_loop(own_times));
             }
             let skill = load(&runtime, &wasm);
             (0..FIRST).for_each(|_| Longest::default().send(&skill, times));
             (0..events).for_each(|_| later.send(&skill, times));
             let columns = [first, after, later]
                 .map(|mut longest| format!("{}, {}", row(&mut longest.processor), row(&mut longest.wall)));
-            println!("| {} | {name} | {} |", compiler.name(), columns.join(" | "));
+            println!("| {} | {name} | {} | {} |", compiler.name(), columns.join(" | "), row(&mut own));
         }
     }
 }
