@@ -120,6 +120,8 @@ impl Handling {
             }
             Attempt::Done(Outcome { receipt, .. }) => kind.ended(receipt.fuel, stopwatch.time()),
             Attempt::PutDown { waits: Some(_), fuel, .. } => kind.ended(*fuel, stopwatch.time()),
+            // Nothing ran: there was no instance for it, which says nothing of the event.
+            Attempt::PutDown { waits: None, fuel: 0, .. } => {}
             Attempt::PutDown { waits: None, fuel, .. } => kind.unended(*fuel, stopwatch.time()),
         }
         self.after(attempt)

@@ -14,27 +14,9 @@ use bytes::Bytes;
 use cis_wasm_host::{
     AiBackend, AiReply, AiRequest, BackendError, Host, InMemory, Journal, MemoryBackend, Namespace, Quota,
 };
-use cis_wasm_runtime::{Compiler, Outcome, RuntimeBuilder, WasmInstance, WasmRuntime};
-use common::waiting::{LateAi, all, module_asking, thinking};
+use cis_wasm_runtime::{Compiler, Outcome, WasmInstance};
+use common::waiting::{LateAi, TWENTY, all, load_on, module_asking, suspending, thinking};
 use common::{Guest, on_event};
-
-/// A runtime where every event is suspended that waits a second time.
-fn runtime(compiler: Compiler) -> RuntimeBuilder {
-    WasmRuntime::builder().compiler(compiler).workers(2).repeated_fuel(0)
-}
-
-#[track_caller]
-fn load(runtime: RuntimeBuilder, guest: &Guest) -> WasmInstance {
-    runtime.build().unwrap().load(&guest.wasm, guest.spec.clone()).unwrap()
-}
-
-fn answering() -> LateAi {
-    let ai = LateAi::default();
-    ai.answer_all();
-    ai
-}
-
-const TWENTY: &[u8] = b"twenty calls in a row";
 
 /// An AI that answers as another does, and says on which threads it was asked.
 #[derive(Clone, Default)]
@@ -50,7 +32,7 @@ impl AiBackend for Noting {
 
 impl Noting {
     fn new() -> Self {
-        Noting(answering(), Arc::default())
+        Noting(LateAi::answering(), Arc::default())
     }
 
     fn host(&self) -> Host {
@@ -67,7 +49,7 @@ impl Noting {
 fn events_go_on_on_the_thread_that_polls_them() {
     for compiler in Compiler::ALL {
         let ai = Noting::new();
-        let skill = load(runtime(*compiler), &thinking(10, &ai.0).with(|spec| spec.host = ai.host()));
+        let skill = load_on(suspending(*compiler), &thinking(10, &ai.0).with(|spec| spec.host = ai.host()));
         // A machine that is busy elsewhere makes what is short long, but not every time.
         let all_here = (0..10_000).any(|_| {
             all(vec![skill.handle("go", Bytes::from(TWENTY))], |_| {}).remove(0).result.unwrap();
@@ -136,8 +118,8 @@ fn what_takes_long_there_goes_back_and_is_done_elsewhere() {
 
     for compiler in Compiler::ALL {
         for signals in [true, false] {
-            let (ai, memory) = (answering(), Counting::default());
-            let skill = load(runtime(*compiler).signals(signals), &uneven(&ai, &memory));
+            let (ai, memory) = (LateAi::answering(), Counting::default());
+            let skill = load_on(suspending(*compiler).signals(signals), &uneven(&ai, &memory));
             let traced = || Journal::record().traced();
             let mut went_back = false;
             for _ in 0..6 {
@@ -178,7 +160,7 @@ fn same(parked: &Outcome, held: &Outcome) {
 fn a_poll_begins_one_run_at_the_most() {
     for compiler in Compiler::ALL {
         let ai = Noting::new();
-        let skill = load(runtime(*compiler), &thinking(10, &ai.0).with(|spec| spec.host = ai.host()));
+        let skill = load_on(suspending(*compiler), &thinking(10, &ai.0).with(|spec| spec.host = ai.host()));
         for _ in 0..20 {
             let mut event: Pin<Box<dyn Future<Output = Outcome>>> = Box::pin(skill.handle("go", Bytes::from(TWENTY)));
             let (mut asked, mut context) = (0, Context::from_waker(Waker::noop()));
@@ -196,8 +178,8 @@ fn a_poll_begins_one_run_at_the_most() {
 #[test]
 fn an_event_can_be_given_up_between_its_answer_and_what_follows() {
     for compiler in Compiler::ALL {
-        let guest = thinking(10, &answering());
-        let runtime = runtime(*compiler).build().unwrap();
+        let guest = thinking(10, &LateAi::answering());
+        let runtime = suspending(*compiler).build().unwrap();
         let skill = runtime.load(&guest.wasm, guest.spec.clone()).unwrap();
         let held = skill.run("go", TWENTY).result.unwrap();
         for polls in 1..30 {
@@ -234,7 +216,7 @@ fn an_event_within_an_events_call_does_not_go_on_on_its_stack() {
 
     for compiler in Compiler::ALL {
         let ai = Noting::new();
-        let inner = load(runtime(*compiler), &thinking(10, &ai.0).with(|spec| spec.host = ai.host()));
+        let inner = load_on(suspending(*compiler), &thinking(10, &ai.0).with(|spec| spec.host = ai.host()));
         let asks = on_event("(drop (call $ask (local.get $data) (local.get $len))) (i32.const 0)");
         let asks = format!(r#"(import "env" "host_ai_chat" (func $ask (param i32 i32) (result i64))) {asks}"#);
         let outer = common::guest(&asks).with(|spec| {
@@ -242,7 +224,7 @@ fn an_event_within_an_events_call_does_not_go_on_on_its_stack() {
             spec.host = Host::builder().ai(Asks(inner)).build();
         });
         // Held, so that the inner event is polled where the outer one runs.
-        load(runtime(*compiler), &outer).run("go", b"data").result.unwrap();
+        load_on(suspending(*compiler), &outer).run("go", b"data").result.unwrap();
         let noted = ai.noted();
         assert_eq!(noted.len(), TWENTY.len());
         assert!(noted.iter().all(|asked| *asked != thread::current().id()));
@@ -334,7 +316,7 @@ fn fails_the_same(parked: &Outcome, held: &Outcome) {
 fn an_event_goes_on_in_memory_that_another_one_opened() {
     for compiler in Compiler::ALL {
         let ai = Third::new(None);
-        let skill = load(runtime(*compiler).workers(1), &wide(&ai));
+        let skill = load_on(suspending(*compiler).workers(1), &wide(&ai));
         let event = ai.event(&skill);
         ai.answers();
         // On the one instance that there is, as it is free.
@@ -348,7 +330,7 @@ fn an_event_goes_on_in_memory_that_another_one_opened() {
 fn an_event_whose_instance_does_not_become_free_is_run_again() {
     for compiler in Compiler::ALL {
         let ai = Third::new(Some([Barrier::new(2), Barrier::new(2)]));
-        let skill = load(runtime(*compiler).workers(1), &wide(&ai));
+        let skill = load_on(suspending(*compiler).workers(1), &wide(&ai));
         let event = ai.event(&skill);
         ai.answers();
         let before = skill.repeated_fuel();

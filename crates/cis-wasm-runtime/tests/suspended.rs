@@ -13,25 +13,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use cis_wasm_host::{Host, InMemory, Journal, Resource};
-use cis_wasm_runtime::{Compiler, Outcome, RuntimeBuilder, WasmInstance, WasmRuntime};
+use cis_wasm_runtime::{Compiler, Outcome, WasmInstance, WasmRuntime};
 use common::Guest;
-use common::waiting::{LateAi, all, module_asking, thinking};
+use common::waiting::{LateAi, TWENTY, all, load_on, module_asking, suspending, thinking};
 
 /// A skill on a runtime where every event is suspended that waits a second time.
 #[track_caller]
 fn load(guest: &Guest, compiler: Compiler) -> WasmInstance {
-    load_on(WasmRuntime::builder().compiler(compiler).workers(2).repeated_fuel(0), guest)
-}
-
-#[track_caller]
-fn load_on(runtime: RuntimeBuilder, guest: &Guest) -> WasmInstance {
-    runtime.build().unwrap().load(&guest.wasm, guest.spec.clone()).unwrap()
-}
-
-fn answering() -> LateAi {
-    let ai = LateAi::default();
-    ai.answer_all();
-    ai
+    load_on(suspending(compiler), guest)
 }
 
 /// An event of it, held and parked: how much of it was repeated, in thousandths.
@@ -54,8 +43,6 @@ fn same(parked: &Outcome, held: &Outcome) {
     assert_eq!((parked.receipt.fuel, parked.receipt.memory_bytes), (held.receipt.fuel, held.receipt.memory_bytes));
     assert_eq!(parked.journal.entries(), held.journal.entries());
 }
-
-const TWENTY: &[u8] = b"twenty calls in a row";
 
 #[test]
 fn what_traps_after_a_wait_traps_the_same() {
@@ -89,16 +76,13 @@ fn what_traps_after_a_wait_traps_the_same() {
                  (call $end (i32.const 3))
                  (global.get $answer))"#
         );
-        let guest = module_asking(&text, &answering()).with(|spec| {
+        let guest = module_asking(&text, &LateAi::answering()).with(|spec| {
             spec.limits.fuel = 3_000_000;
             spec.scope.budget = spec.scope.budget.with(Resource::AiCalls, 5);
         });
         for compiler in Compiler::ALL {
             for signals in [true, false] {
-                let skill = load_on(
-                    WasmRuntime::builder().compiler(*compiler).workers(2).repeated_fuel(0).signals(signals),
-                    &guest,
-                );
+                let skill = load_on(suspending(*compiler).signals(signals), &guest);
                 for _ in 0..3 {
                     let held = skill.run_with("go", b"data", Journal::record());
                     let event = skill.handle_with("go", Bytes::from("data"), Journal::record());
@@ -123,7 +107,7 @@ fn an_event_on_the_engines_own_stack_and_one_that_waits_find_the_same_instances(
         for signals in [true, false] {
             for reuse in [true, false] {
                 let runtime = WasmRuntime::builder().compiler(*compiler).workers(2).signals(signals).reuse(reuse);
-                let skill = load_on(runtime.repeated_fuel(0), &thinking(1_000, &answering()));
+                let skill = load_on(runtime.repeated_fuel(0), &thinking(1_000, &LateAi::answering()));
                 for _ in 0..3 {
                     let (_, repeated) = the_same(&skill, TWENTY);
                     // Where instances are not used again, an event is run again each time. Otherwise at the most what takes long
@@ -139,7 +123,7 @@ fn an_event_on_the_engines_own_stack_and_one_that_waits_find_the_same_instances(
 fn many_events_at_once_come_out_the_same() {
     const EVENTS: usize = 40;
     for compiler in Compiler::ALL {
-        let skill = load(&thinking(3_000, &answering()), *compiler);
+        let skill = load(&thinking(3_000, &LateAi::answering()), *compiler);
         let data: Vec<Bytes> =
             (0..EVENTS).map(|event| Bytes::from(vec![b'a' + event as u8 % 26; 1 + event % 12])).collect();
         let held: Vec<Outcome> = data.iter().map(|data| skill.run_with("go", data, Journal::record())).collect();
@@ -160,8 +144,8 @@ fn many_events_at_once_come_out_the_same() {
 #[test]
 fn without_room_events_are_run_again() {
     for compiler in Compiler::ALL {
-        let runtime = || WasmRuntime::builder().compiler(*compiler).workers(2).repeated_fuel(0);
-        let guest = thinking(1_000, &answering());
+        let runtime = || suspending(*compiler);
+        let guest = thinking(1_000, &LateAi::answering());
         let (_, repeated) = the_same(&load_on(runtime().max_checkpoint_bytes(0), &guest), TWENTY);
         assert!(repeated > 3_000, "{repeated}");
         // One that writes more than is worth keeping.
@@ -174,7 +158,7 @@ fn without_room_events_are_run_again() {
                    (drop (call $ask (local.get 2) (local.get 3)))
                    (br_if 0 (local.tee $left (i32.sub (local.get $left) (i32.const 1)))))
                  (i32.const 0))"#,
-            &answering(),
+            &LateAi::answering(),
         );
         let (_, repeated) = the_same(&load_on(runtime(), &large), b"data");
         assert!(repeated > 2_000, "{repeated}");
@@ -250,7 +234,7 @@ fn giving_an_event_up_gives_all_of_it_up() {
     for compiler in Compiler::ALL {
         let ai = LateAi::default();
         let guest = thinking(1_000, &ai);
-        let runtime = WasmRuntime::builder().compiler(*compiler).workers(2).repeated_fuel(0).build().unwrap();
+        let runtime = suspending(*compiler).build().unwrap();
         let skill = runtime.load(&guest.wasm, guest.spec.clone()).unwrap();
         let given_up = ai.0.given_up.load(Ordering::SeqCst);
         let event = waiting_event(&skill, &ai, 5);
@@ -278,12 +262,12 @@ fn the_deadline_holds_while_an_event_is_suspended_and_when_it_goes_on() {
             (drop (call $ask (local.get 2) (local.get 3)))
             (drop (call $ask (local.get 2) (local.get 3)))
             (loop (br 0)) (i32.const 0))"#;
-        let guest = module_asking(text, &answering()).with(|spec| {
+        let guest = module_asking(text, &LateAi::answering()).with(|spec| {
             spec.limits.deadline = Duration::from_millis(300);
             spec.limits.fuel = u64::MAX;
         });
         for signals in [true, false] {
-            let runtime = WasmRuntime::builder().compiler(*compiler).workers(2).repeated_fuel(0).signals(signals);
+            let runtime = suspending(*compiler).signals(signals);
             let skill = load_on(runtime, &guest);
             let outcome = all(vec![skill.handle("go", Bytes::from("data"))], |_| {}).remove(0);
             assert_eq!(outcome.result.unwrap_err().code(), "deadline_exceeded");
@@ -300,7 +284,7 @@ fn an_event_is_cancelled_in_the_guest_code_that_goes_on() {
             (drop (call $ask (local.get 2) (local.get 3)))
             (drop (call $set (i32.const 0) (i32.const 3) (i32.const 0) (i32.const 3)))
             (loop (br 0)) (i32.const 0))"#;
-        let guest = module_asking(text, &answering()).with(|spec| spec.limits.fuel = u64::MAX);
+        let guest = module_asking(text, &LateAi::answering()).with(|spec| spec.limits.fuel = u64::MAX);
         let runtime = WasmRuntime::builder().compiler(*compiler).workers(1).repeated_fuel(0).build().unwrap();
         let skill = runtime.load(&guest.wasm, guest.spec.clone()).unwrap();
         let mut event: Pin<Box<dyn Future<Output = Outcome>>> = Box::pin(skill.handle("go", Bytes::from("data")));

@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use cis_wasm_host::{AiBackend, AiReply, AiRequest, BackendError, Host, InMemory};
-use cis_wasm_runtime::{Compiler, Outcome, WasmInstance, WasmRuntime};
+use cis_wasm_runtime::{Compiler, Outcome, RuntimeBuilder, WasmInstance, WasmRuntime};
 
 use super::{Guest, module};
 
@@ -25,14 +25,19 @@ pub struct AiState {
 }
 
 impl LateAi {
+    /// One that answers whatever it is asked, after a while.
+    pub fn answering() -> Self {
+        let ai = LateAi::default();
+        ai.answer_all();
+        ai
+    }
+
     pub fn answer_all(&self) {
         let mut open = self.0.open.lock().unwrap();
         open.0 = true;
         std::mem::take(&mut open.1).into_iter().for_each(Waker::wake);
     }
-}
 
-impl LateAi {
     /// Answers those that wait, and none that come later.
     pub fn answer_once(&self) {
         let mut open = self.0.open.lock().unwrap();
@@ -173,8 +178,21 @@ pub fn thinking(work: u32, ai: &LateAi) -> Guest {
     module_asking(&fields, ai)
 }
 
+/// So many calls in a row, of a guest that asks as often as its data is long.
+pub const TWENTY: &[u8] = b"twenty calls in a row";
+
 pub fn load(guest: &Guest, compiler: Compiler) -> WasmInstance {
-    WasmRuntime::builder().compiler(compiler).workers(2).build().unwrap().load(&guest.wasm, guest.spec.clone()).unwrap()
+    load_on(WasmRuntime::builder().compiler(compiler).workers(2), guest)
+}
+
+#[track_caller]
+pub fn load_on(runtime: RuntimeBuilder, guest: &Guest) -> WasmInstance {
+    runtime.build().unwrap().load(&guest.wasm, guest.spec.clone()).unwrap()
+}
+
+/// A runtime where every event is suspended that waits a second time.
+pub fn suspending(compiler: Compiler) -> RuntimeBuilder {
+    WasmRuntime::builder().compiler(compiler).workers(2).repeated_fuel(0)
 }
 
 /// Polls futures whenever one of them was woken, until all are done.
