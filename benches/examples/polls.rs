@@ -1,11 +1,11 @@
 //! How long an event that computes for long keeps the thread that polls its future: by the clock on the wall and by the
 //! processor time of that thread, for a skill's first events, for those after, when the runtime has learnt that they are long,
 //! and for one that is long after others of its type were short, when it has as much fuel as it ever gets. On a busy machine the
-//! clock on the wall counts others' turns too, and on a virtual one the processor's time some of its host's: so beside it stands
-//! what a loop of this program's own took, that ought to take as long, in the same turns.
+//! clock on the wall counts others' turns too, and on a virtual one the processor's time some of its host's. So beside them stands,
+//! as often as an event was sent, how long it takes to compute for 80 us and wake a thread, without anything of the runtime's.
 //!
 //! ```text
-//! cargo run --release --all-features --example polls -- [EVENTS] [MILLISECONDS]
+//! cargo run --release --all-features --example polls -- [EVENTS] [MILLISECONDS] [WHAT IT DOES]
 //! ```
 //!
 //! Invariant: the one unsafe call writes to a local of the right type.
@@ -28,8 +28,8 @@ const FIRST: usize = 4;
 const LOADS: usize = 25;
 /// So many short events come before a long one, and take so long.
 const SHORT: (usize, f64) = (20, 40e-6);
-/// How long the loop takes that stands beside a long event after short ones: about as long as that keeps the thread.
-const OWN: f64 = 115e-6;
+/// How long the loop takes that stands beside it all, in seconds.
+const OWN: f64 = 80e-6;
 
 /// What is computed, so many times as the event's data says.
 const LOADS_OF_WORK: [(&str, &str); 8] = [
@@ -80,17 +80,38 @@ fn load(runtime: &WasmRuntime, wasm: &[u8]) -> WasmInstance {
     runtime.load(wasm, spec).expect("the module is written above")
 }
 
+/// What stands beside the runtime: a loop, and a thread that waits to be woken.
+struct Beside {
+    times: u32,
+    thread: Thread,
+    took: Vec<Duration>,
+}
+
+impl Beside {
+    fn new() -> Self {
+        let least = (0..100).map(|_| own_loop(10_000)).min().unwrap_or_default();
+        let times = (10_000.0 / least.as_secs_f64() * OWN) as u32;
+        let waits = thread::spawn(|| {
+            loop {
+                thread::park();
+            }
+        });
+        Beside { times, thread: waits.thread().clone(), took: Vec::new() }
+    }
+
+    fn go(&mut self) {
+        let began = processor_time();
+        own_loop(self.times);
+        self.thread.unpark();
+        self.took.push(processor_time() - began);
+    }
+}
+
 /// Computes something, so many times, and says how much of a processor's time that took.
 fn own_loop(times: u32) -> Duration {
     let began = processor_time();
     black_box((0..times).fold(1_u64, |sum, n| black_box(sum ^ u64::from(n)).rotate_left(7)));
     processor_time() - began
-}
-
-/// How often [`own_loop`] computes in a second.
-fn own_loops_a_second() -> f64 {
-    let least = (0..100).map(|_| own_loop(10_000)).min().unwrap_or_default();
-    10_000.0 / least.as_secs_f64()
 }
 
 /// What this thread has had of a processor.
@@ -150,18 +171,20 @@ fn row(times: &mut [Duration]) -> String {
 }
 
 fn main() {
-    let mut args = std::env::args().skip(1).map(|arg| arg.parse().expect("a number"));
-    let events: usize = args.next().unwrap_or(100);
-    let millis = args.next().unwrap_or(100);
+    let mut args = std::env::args().skip(1);
+    let mut number = |or| args.next().map_or(or, |arg| arg.parse::<usize>().expect("a number"));
+    let (events, millis) = (number(100), number(100));
+    let only = args.next();
+    let wanted = |name: &str| only.as_ref().is_none_or(|only| name.contains(only.as_str()));
     println!("median / 99 % / longest of {events} events of {millis} ms, in us");
     println!(
-        "| compiler | what it does | first: processor, wall | after short ones: processor, wall | later: processor, wall | a loop of its own |"
+        "| compiler | what it does | first: processor, wall | after short ones: processor, wall | later: processor, wall | beside |"
     );
     println!("|---|---|---|---|---|---|");
-    let own_times = (own_loops_a_second() * OWN) as u32;
+    let mut beside = Beside::new();
     for compiler in Compiler::ALL {
         let runtime = WasmRuntime::builder().compiler(*compiler).build().expect("a runtime needs nothing");
-        for (name, work) in LOADS_OF_WORK {
+        for (name, work) in LOADS_OF_WORK.into_iter().filter(|(name, _)| wanted(name)) {
             let wasm = guest(work);
             let skill = load(&runtime, &wasm);
             // So often does it what an event of the length that was asked for does.
@@ -178,21 +201,31 @@ fn main() {
             let times = (second * millis as f64 / 1e3) as u32;
             let short = (second * SHORT.1).max(1.0) as u32;
             let [mut first, mut after, mut later] = [(); 3].map(|()| Longest::default());
-            let mut own = Vec::new();
             for _ in 0..LOADS.min(events.div_ceil(FIRST)) {
                 let skill = load(&runtime, &wasm);
-                (0..FIRST).for_each(|_| first.send(&skill, times));
+                (0..FIRST).for_each(|_| {
+                    first.send(&skill, times);
+                    beside.go();
+                });
                 let skill = load(&runtime, &wasm);
                 (0..SHORT.0).for_each(|_| Longest::default().send(&skill, short));
                 after.send(&skill, times);
-                own.push(own_loop(own_times));
+                beside.go();
             }
             let skill = load(&runtime, &wasm);
             (0..FIRST).for_each(|_| Longest::default().send(&skill, times));
-            (0..events).for_each(|_| later.send(&skill, times));
+            (0..events).for_each(|_| {
+                later.send(&skill, times);
+                beside.go();
+            });
             let columns = [first, after, later]
                 .map(|mut longest| format!("{}, {}", row(&mut longest.processor), row(&mut longest.wall)));
-            println!("| {} | {name} | {} | {} |", compiler.name(), columns.join(" | "), row(&mut own));
+            println!(
+                "| {} | {name} | {} | {} |",
+                compiler.name(),
+                columns.join(" | "),
+                row(&mut std::mem::take(&mut beside.took))
+            );
         }
     }
 }
