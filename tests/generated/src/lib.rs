@@ -5,6 +5,7 @@
 //!
 //! | oracle | what its bytes become | what must hold |
 //! |---|---|---|
+//! | [`branches`] | functions full of loops | they end the same in all ways of metering, and run no more than they pay for |
 //! | [`packed`] | results, regions and key lists of the contract | reading never panics, and undoes writing |
 //! | [`manifest`] | the text of a manifest | parsing never panics; what parses prints as text that parses to the same |
 //! | [`journal`] | a journal, a recording | reading is an error at worst, and undoes writing |
@@ -16,11 +17,13 @@
 //! A guest can end the process where the runtime is wrong, so tests run these in a child process: the program of this
 //! package.
 
+mod branches;
 mod host;
 mod host_calls;
 mod journal;
 mod manifest;
 mod modules;
+mod naive;
 mod oracle;
 mod outcome;
 mod packed;
@@ -30,6 +33,7 @@ mod seed;
 mod straight_line;
 mod tally;
 
+pub use branches::branches;
 pub use host_calls::host_calls;
 pub use journal::journal;
 pub use manifest::{manifest, manifest_text};

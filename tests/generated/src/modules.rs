@@ -1,7 +1,6 @@
 //! Modules of wasm-smith's that keep the contract, run on every compiler.
 
 pub(crate) mod generate;
-mod naive;
 mod probed;
 
 use std::sync::LazyLock;
@@ -12,6 +11,7 @@ use cis_wasm_runtime::{Error, ErrorKind, LoadSpec, State, WasmInstance, inspect}
 use wasmparser::{Validator, WasmFeatures};
 
 use crate::host::{Store, granted, host_with};
+use crate::naive;
 use crate::outcome::{Ended, Seen, compilers, is_stack_overflow, lawful, limits, load, load_alone, name};
 use crate::replay::Kept;
 use crate::tally::Tally;

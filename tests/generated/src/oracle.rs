@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::{Tally, host_calls, journal, manifest, module, modules, packed, parked, straight_line};
+use crate::{Tally, branches, host_calls, journal, manifest, module, modules, packed, parked, straight_line};
 
 /// One of the oracles of this crate.
 ///
@@ -14,6 +14,8 @@ use crate::{Tally, host_calls, journal, manifest, module, modules, packed, parke
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Oracle {
+    /// [`branches`]
+    Branches,
     /// [`host_calls`]
     HostCalls,
     /// [`journal`]
@@ -34,7 +36,8 @@ pub enum Oracle {
 
 impl Oracle {
     /// All of them.
-    pub const ALL: [Oracle; 8] = [
+    pub const ALL: [Oracle; 9] = [
+        Oracle::Branches,
         Oracle::HostCalls,
         Oracle::Journal,
         Oracle::Manifest,
@@ -48,6 +51,7 @@ impl Oracle {
     /// Its name, which is that of its function, its fuzz target and its folder in `corpus/`.
     pub const fn name(self) -> &'static str {
         match self {
+            Oracle::Branches => "branches",
             Oracle::HostCalls => "host_calls",
             Oracle::Journal => "journal",
             Oracle::Manifest => "manifest",
@@ -71,7 +75,7 @@ impl Oracle {
             Oracle::Journal | Oracle::Manifest => 600,
             Oracle::Module | Oracle::Modules | Oracle::Parked => 8_192,
             Oracle::Packed => 300,
-            Oracle::StraightLine => 4_000,
+            Oracle::Branches | Oracle::StraightLine => 4_000,
         }
     }
 
@@ -82,6 +86,7 @@ impl Oracle {
     /// When something does not hold: see the functions.
     pub fn check(self, data: &[u8]) -> Tally {
         match self {
+            Oracle::Branches => branches(data),
             Oracle::HostCalls => host_calls(data),
             Oracle::Journal => journal(data),
             Oracle::Manifest => manifest(data),

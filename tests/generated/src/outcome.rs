@@ -16,6 +16,12 @@ static SUSPENDING: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| {
     Compiler::ALL.iter().map(|compiler| runtime(*compiler).expect("every compiler of this build is there")).collect()
 });
 
+/// The same, where nothing stops code from outside: it asks for its fuel.
+static ASKING: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| {
+    let runtime = |compiler| WasmRuntime::builder().compiler(compiler).workers(1).signals(false).build();
+    Compiler::ALL.iter().map(|compiler| runtime(*compiler).expect("every compiler of this build is there")).collect()
+});
+
 /// The same, where no instance sees a second event.
 static ALONE: LazyLock<Vec<WasmRuntime>> = LazyLock::new(|| runtimes(false));
 
@@ -42,6 +48,11 @@ pub(crate) fn load_alone(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result
 /// Loads a module on one of the compilers, so that its events are suspended where they wait.
 pub(crate) fn load_suspending(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
     SUSPENDING[compiler].load(wasm, spec)
+}
+
+/// Loads a module on one of the compilers, so that its code asks for its fuel.
+pub(crate) fn load_asking(compiler: usize, wasm: &[u8], spec: LoadSpec) -> Result<WasmInstance, Error> {
+    ASKING[compiler].load(wasm, spec)
 }
 
 /// The compiler's name.

@@ -11,7 +11,7 @@ use wasmparser::{FunctionBody, GlobalSectionReader, Operator, Parser};
 
 /// The module, with code that traps when more than `most` instructions run. `None` for a module without globals, which has
 /// no place to count in.
-pub(super) fn counting(wasm: &[u8], most: u64) -> Option<Vec<u8>> {
+pub(crate) fn counting(wasm: &[u8], most: u64) -> Option<Vec<u8>> {
     let mut module = Module::new();
     let mut count = Count { most: i64::try_from(most).ok()?, global: None };
     count.parse_core_module(&mut module, Parser::new(0), wasm).expect("a module that was loaded can be rewritten");
