@@ -387,6 +387,7 @@ impl Live {
         self.run(running, |exports, home| {
             let fiber = fiber.as_deref();
             let handled = |env: &mut Env| {
+                make_ready(env.guest());
                 let blocks = [block(env, event_type.as_bytes())?, block(env, data)?];
                 let [ty, data] = blocks;
                 if overlap(ty, data) && !unwired(Limit::Allocator) {

@@ -87,6 +87,7 @@ mod spec;
 mod tier;
 mod trap;
 mod tunables;
+mod turns;
 mod wait;
 mod worker;
 

@@ -173,8 +173,8 @@ fn in_arena(guest: &mut Guest, len: u32) -> Result<u32, Error> {
     Ok(ptr as u32)
 }
 
-/// Adds the first pages of an arena, which every event needs, if there is none and memory may grow. It is done where a snapshot
-/// is to be taken, so that no event has the kernel map pages.
+/// Adds the first pages of an arena, if there are none and memory may grow. It is done where a snapshot is to be taken, so that
+/// no event has the kernel map pages; and before any other event, so that all find a memory of the same size.
 pub(crate) fn make_ready(guest: &mut Guest) {
     let is_new = |guest: &Guest| match &guest.parts {
         Some(Parts { allocator: Allocator::Arena(arena), .. }) => arena.stretches.is_empty(),

@@ -1,10 +1,9 @@
 //! A loaded skill, and how an event runs on it.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,7 @@ use crate::error::{Error, ErrorKind};
 use crate::guest::{OnWorker, Patience, PutDown, Running, internal};
 use crate::handling::Handling;
 use crate::instance::{Live, Origin, PutDownRun, Ran, is_known};
-use crate::learnt::{LITTLE, Learnt, Stopwatch};
+use crate::learnt::{LITTLE, Learnt};
 use crate::limits::{Limits, Receipt};
 use crate::nesting::Depth;
 use crate::pending::Pending;
@@ -32,6 +31,7 @@ use crate::shares::Shares;
 use crate::single::{Circle, Held, Single};
 use crate::spec::{LoadSpec, State};
 use crate::tier::Tier;
+use crate::turns::{Turn, Turns};
 use crate::worker::SkillId;
 
 /// What came of an event.
@@ -70,25 +70,25 @@ pub struct WasmInstance {
 
 pub(crate) struct Skill {
     /// For taking turns with other skills.
-    id: SkillId,
+    pub(crate) id: SkillId,
     pub(crate) program: Program,
     pub(crate) runtime: WasmRuntime,
-    state: StateOf,
+    pub(crate) state: StateOf,
     init_log: Vec<LogLine>,
-    park_after: Duration,
+    pub(crate) park_after: Duration,
     pub(crate) learnt: Learnt,
     pub(crate) learnt_going_on: Learnt,
     /// Fuel of runs that were repeated.
     pub(crate) repeated_fuel: AtomicU64,
 }
 
-enum StateOf {
+pub(crate) enum StateOf {
     Fresh(Fresh),
     Kept(Kept),
 }
 
 /// Where a fresh skill's instances come from.
-struct Fresh {
+pub(crate) struct Fresh {
     /// What `skill_init` asked and was answered at load. Where each event has an instance made for it, that one's own is
     /// answered from this.
     init: Arc<[JournalEntry]>,
@@ -97,13 +97,13 @@ struct Fresh {
 }
 
 /// The one instance of a kept skill.
-struct Kept {
+pub(crate) struct Kept {
     /// What `skill_init` asked and was answered at load, if the skill may be recorded.
     init: Arc<[JournalEntry]>,
     /// Whether an event has begun.
     begun: AtomicBool,
     instance: Single<Slot>,
-    queue: Mutex<Queue>,
+    pub(crate) turns: Turns,
 }
 
 enum Slot {
@@ -155,21 +155,6 @@ struct Handled {
     deadline: Deadline,
 }
 
-/// What waits for the one instance, in order.
-#[derive(Default)]
-struct Queue {
-    waiting: VecDeque<Turn>,
-    /// Whether a worker has been sent to serve them.
-    served: bool,
-}
-
-/// What a kept skill is to do next.
-enum Turn {
-    Event(Box<Event>),
-    /// End, and say how that went.
-    Close(oneshot::Sender<Result<(), Error>>),
-}
-
 /// An event that is to be handled, for the first time or again.
 pub(crate) struct Task {
     pub event_type: String,
@@ -183,14 +168,6 @@ pub(crate) struct Task {
     pub repeats: Repeats,
     /// What it goes on with, if it does not begin at its start.
     pub resumption: Option<Box<Resumption>>,
-}
-
-/// An event on its way to a worker.
-struct Event {
-    task: Task,
-    depth: Depth,
-    cancel: Cancel,
-    reply: oneshot::Sender<Attempt>,
 }
 
 /// What came of an attempt to handle an event.
@@ -249,7 +226,7 @@ impl WasmInstance {
             }
             State::Kept => {
                 let instance = Single::new(Slot::Ready(Box::new(live)));
-                StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, queue: Mutex::default() })
+                StateOf::Kept(Kept { init, begun: AtomicBool::new(false), instance, turns: Turns::default() })
             }
         };
         let skill = Skill {
@@ -667,7 +644,7 @@ impl Skill {
     }
 
     /// Ends a kept skill.
-    fn shut_down(&self, on: Thread) -> Result<(), Error> {
+    pub(crate) fn shut_down(&self, on: Thread) -> Result<(), Error> {
         let StateOf::Kept(kept) = &self.state else { return Ok(()) };
         let mut slot = self.slot(kept, on)?;
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
@@ -718,83 +695,10 @@ impl Skill {
             }
     }
 
-    /// Sends an event to the workers.
-    pub(crate) fn submit(self: &Arc<Self>, task: Task, cancel: Cancel) -> oneshot::Receiver<Attempt> {
-        let (reply, answer) = oneshot::channel();
-        let event = Event { task, depth: Depth::here(), cancel, reply };
-        let skill = self.clone();
-        match &self.state {
-            StateOf::Fresh(_) => self.runtime.workers().spawn(self.id, Box::new(move || skill.serve(event))),
-            StateOf::Kept(kept) => self.wait_for_turn(kept, Turn::Event(Box::new(event))),
-        }
-        answer
-    }
-
-    /// Puts something at the end of a kept skill's queue.
-    fn wait_for_turn(self: &Arc<Self>, kept: &Kept, turn: Turn) {
-        let mut queue = kept.queue();
-        queue.waiting.push_back(turn);
-        if !std::mem::replace(&mut queue.served, true) {
-            drop(queue);
-            self.send_worker();
-        }
-    }
-
-    /// Has a worker see to a kept skill's next turn: one, so that other skills get theirs.
-    fn send_worker(self: &Arc<Self>) {
-        let skill = self.clone();
-        self.runtime.workers().spawn(
-            self.id,
-            Box::new(move || {
-                let StateOf::Kept(kept) = &skill.state else { return };
-                let next = kept.queue().waiting.pop_front();
-                match next {
-                    Some(Turn::Event(event)) => skill.serve(*event),
-                    Some(Turn::Close(reply)) => {
-                        let closed = catch_unwind(AssertUnwindSafe(|| skill.shut_down(Thread::Worker(skill.id))));
-                        // Nobody may be waiting any more.
-                        let _ = reply.send(closed.unwrap_or_else(|_| Err(internal("ending a skill panicked"))));
-                    }
-                    None => {}
-                }
-                let mut queue = kept.queue();
-                queue.served = !queue.waiting.is_empty();
-                let more = queue.served;
-                drop(queue);
-                if more {
-                    skill.send_worker();
-                }
-            }),
-        );
-    }
-
-    fn serve(&self, event: Event) {
-        let Event { task, depth, cancel, reply } = event;
-        let patience = match &self.state {
-            StateOf::Fresh(_) => Patience::Parks(self.park_after),
-            StateOf::Kept(_) => Patience::Holds,
-        };
-        // One that goes on did not use all of its fuel here.
-        let measured = matches!(self.state, StateOf::Fresh(_)) && task.resumption.is_none();
-        let measured = measured.then(|| (self.learnt.of(&task.event_type), Stopwatch::start()));
-        let attempt = depth.within(|| self.attempt_safely(task, cancel, Thread::Worker(self.id), patience));
-        if let Some((kind, stopwatch)) = measured {
-            kind.worked(attempt.fuel(), stopwatch.elapsed());
-        }
-        // Nobody may be waiting any more.
-        let _ = reply.send(attempt);
-    }
-
-    /// The same, where a panic of ours must not get further.
+    /// Handles an event as far as it gets, where a panic of ours must not get further.
     pub(crate) fn attempt_safely(&self, task: Task, cancel: Cancel, on: Thread, patience: Patience) -> Attempt {
         catch_unwind(AssertUnwindSafe(|| self.attempt(task, cancel, on, patience)))
             .unwrap_or_else(|_| Attempt::Done(self.outcome_without_run(internal("handling an event panicked"))))
-    }
-}
-
-impl Kept {
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
     }
 }
 
