@@ -22,6 +22,12 @@ use super::unroll::{self, Twice};
 /// The cost at which a group ends at the next branching.
 const ENOUGH: u32 = 128;
 
+/// How many exits out of loops have a group of their own, in a function of so many instructions: a payment is ten times as
+/// long as the shortest of them, and compilers take it for two branchings.
+fn most_exits(operators: usize) -> usize {
+    64 + operators / 64
+}
+
 /// Instructions that are paid for together, before the first of them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Group {
@@ -126,6 +132,10 @@ struct Planner {
     /// The group that pays for the next instruction.
     group: usize,
     frames: Vec<Frame>,
+    /// The groups in which the open loops were opened.
+    before_loops: Vec<usize>,
+    /// How many exits may still have a group of their own.
+    exits: usize,
     /// Whether the next instruction cannot be reached.
     dead: bool,
     flow: Flow,
@@ -157,6 +167,8 @@ impl Plan {
             },
             group: 0,
             frames: vec![Frame::opened(Opened::Block, 0, false)],
+            before_loops: Vec::new(),
+            exits: most_exits(operators.len()),
             dead: false,
             flow,
         };
@@ -174,7 +186,10 @@ impl Planner {
     fn step(&mut self, index: usize, operator: &Operator<'_>, last: bool) {
         self.plan.has_copies |= is_copy(operator);
         if !self.dead {
-            self.leave(index);
+            // Those are of no cost, and say themselves with which group it goes on.
+            if !matches!(operator, Operator::End | Operator::Else) {
+                self.leave(index);
+            }
             let often = self.flow.often[index];
             let group = &mut self.plan.groups[self.group];
             group.cost = group.cost.saturating_add(cost(operator));
@@ -241,18 +256,26 @@ impl Planner {
     }
 
     /// Goes on with the group before a loop, at an instruction that cannot come back to its head.
+    ///
+    /// Where that has enough and there were too many exits already, its turns pay for this one too.
     fn leave(&mut self, index: usize) {
         let loops = self.flow.loops[index];
-        if self.plan.groups[self.group].loops > loops {
-            let left = self.frames.iter().filter(|frame| frame.opened == Opened::Loop).nth(loops);
-            if let Some(left) = left {
-                self.group = left.group;
-                self.branching(index);
-            }
+        if self.plan.groups[self.group].loops <= loops {
+            return;
+        }
+        let Some(group) = self.before_loops.get(loops).copied() else { return };
+        if self.plan.groups[group].cost < ENOUGH {
+            self.group = group;
+        } else if self.exits > 0 {
+            self.exits -= 1;
+            self.begin(index);
         }
     }
 
     fn open(&mut self, opened: Opened) {
+        if opened == Opened::Loop {
+            self.before_loops.push(self.group);
+        }
         self.frames.push(Frame::opened(opened, self.group, self.dead));
     }
 
@@ -287,6 +310,9 @@ impl Planner {
 
     fn close(&mut self, next: usize) {
         let Some(frame) = self.frames.pop() else { return };
+        if frame.opened == Opened::Loop {
+            self.before_loops.pop();
+        }
         if frame.dead {
             // Nothing in it was reached, so no group began in it.
             self.dead = true;
@@ -310,9 +336,8 @@ mod tests {
 
     use super::*;
 
-    /// The groups that cost anything of a function with two `i32` parameters, as `index:cost`.
-    #[track_caller]
-    fn check(body: &str, expected: &str) {
+    /// What a function with two `i32` parameters pays.
+    fn plan(body: &str) -> Plan {
         let wasm = wat::parse_str(format!("(module (func (param i32 i32) {body}))")).unwrap();
         let body = Parser::new(0)
             .parse_all(&wasm)
@@ -321,7 +346,13 @@ mod tests {
                 _ => None,
             })
             .unwrap();
-        let plan = Plan::of(&body, false).unwrap();
+        Plan::of(&body, false).unwrap()
+    }
+
+    /// Its groups that cost anything, as `index:cost`.
+    #[track_caller]
+    fn check(body: &str, expected: &str) {
+        let plan = plan(body);
         let paying = plan.groups.iter().filter(|group| group.cost > 0);
         let got: Vec<_> = paying.map(|group| format!("{}:{}", group.before, group.cost)).collect();
         assert_eq!(got.join(" "), expected);
@@ -389,6 +420,18 @@ mod tests {
         );
         // What comes back to the head behind it is of the turn again.
         check("loop block local.get 0 br_if 0 local.get 1 drop return end local.get 1 br_if 0 end", "0:3 1:4");
+    }
+
+    #[test]
+    fn exits_have_so_many_groups_of_their_own_and_no_more() {
+        let exits = 10_000;
+        let body = format!("loop {} br 0 end", "local.get 0 if local.get 1 drop return end ".repeat(exits));
+        let plan = plan(&body);
+        let paying = plan.groups.iter().filter(|group| group.cost > 0).count();
+        // Those, and where the turn pays: one that has enough ends at an `if`, and behind its arm another one begins.
+        let cost = plan.groups.iter().map(|group| group.cost).sum::<u32>();
+        assert_eq!(cost as usize, 5 * exits + 1);
+        assert!(paying <= 2 * (cost / ENOUGH) as usize + most_exits(6 * exits) + 2, "{paying}");
     }
 
     #[test]
