@@ -333,6 +333,11 @@ mod tests {
     }
 
     #[test]
+    fn what_is_called_before_the_end_pays_for_itself() {
+        check("(func call 1 unreachable) (func i32.const 0 drop)", &[], &["Global 0:2", "Global 0:2"]);
+    }
+
+    #[test]
     fn a_copy_has_its_price_and_may_change_the_counter() {
         let copy = "i32.const 0 i32.const 0 i32.const 0 memory.copy";
         let price = 3 + super::super::bulk::COST;

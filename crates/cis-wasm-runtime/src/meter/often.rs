@@ -319,6 +319,11 @@ mod tests {
         check("loop loop nop local.get 0 br_if 0 nop local.get 0 br_if 1 nop return end end", &[2, 1, 0]);
         // The inner one leads nowhere but back to its own head.
         check("loop local.get 0 if loop nop br 0 end end nop local.get 0 br_if 0 end", &[2, 1]);
+        // By any of a table's ways, and by either arm.
+        check("block loop nop local.get 0 br_table 1 0 end end", &[1]);
+        check("block loop nop local.get 0 br_table 0 1 end end", &[1]);
+        check("loop nop local.get 0 if return else br 1 end end", &[1]);
+        check("loop nop local.get 0 if br 1 else return end end", &[1]);
         // Of more than there are levels, that of each is one of all.
         let (loops, all) = (LEVELS + 1, usize::MAX);
         let body = format!("{} nop {}", "loop nop ".repeat(loops), "local.get 0 br_if 0 end ".repeat(loops));
