@@ -6,7 +6,6 @@
 use std::borrow::Cow;
 use std::num::NonZero;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::thread::available_parallelism;
 
 use bytes::Bytes;
 use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
@@ -22,6 +21,7 @@ use crate::error::{Error, ErrorKind};
 #[cfg(feature = "singlepass")]
 use crate::frame;
 use crate::limits::Limits;
+use crate::processor;
 use crate::tunables::CappedTunables;
 
 /// Bytes of a module that a thread of the compiler's is worth starting for: some ten milliseconds of Cranelift's work.
@@ -83,7 +83,7 @@ impl Backend {
 
     /// An engine for one module of so many bytes, with its caps. A large one is compiled on all processors.
     pub(crate) fn engine(self, limits: &Limits, shape: &Shape, bytes: usize) -> Engine {
-        let all = available_parallelism().unwrap_or(NonZero::<usize>::MIN);
+        let all = processor::count();
         // The compiler starts threads anew for each module: on a machine with many, that takes longer than a small one does.
         let worth_it = NonZero::<usize>::MIN.saturating_add(bytes / BYTES_FOR_A_THREAD);
         self.engine_on(all.min(worth_it), limits, shape)

@@ -1,7 +1,10 @@
-//! Which processor a thread runs on, to keep apart what threads would otherwise take from each other's caches.
+//! How many processors there are, and which one a thread runs on, to keep apart what threads would otherwise take from each
+//! other's caches.
 //!
 //! Invariant: nothing but speed depends on a processor's number.
 
+use std::num::NonZero;
+use std::sync::OnceLock;
 use std::thread::available_parallelism;
 
 /// More parts than this are not worth their memory: then a few processors share one.
@@ -11,9 +14,15 @@ const MOST_PARTS: usize = 16;
 #[repr(align(128))]
 pub(crate) struct Apart<T>(pub T);
 
+/// How many threads this process can have running at once. Asked for once, because that reads several files.
+pub(crate) fn count() -> NonZero<usize> {
+    static COUNT: OnceLock<NonZero<usize>> = OnceLock::new();
+    *COUNT.get_or_init(|| available_parallelism().unwrap_or(NonZero::<usize>::MIN))
+}
+
 /// In how many parts to keep things.
 pub(crate) fn parts() -> usize {
-    available_parallelism().map_or(1, usize::from).min(MOST_PARTS)
+    count().get().min(MOST_PARTS)
 }
 
 /// A number that the processor which this runs on has, and not many others. It may run on another one a moment later.

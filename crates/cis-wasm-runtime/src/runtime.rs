@@ -1,8 +1,6 @@
 //! The runtime: which compiler, and the threads that events run on.
 
-use std::num::NonZero;
 use std::sync::Arc;
-use std::thread::available_parallelism;
 
 use cis_wasm_host::{Host, SkillName, SkillScope};
 
@@ -16,6 +14,7 @@ use crate::interrupt::{self, Watch};
 use crate::making::Making;
 use crate::meter::Metering;
 use crate::pool::Pools;
+use crate::processor;
 use crate::run::WasmInstance;
 use crate::spec::LoadSpec;
 use crate::worker::{Scope, Workers};
@@ -201,7 +200,7 @@ impl RuntimeBuilder {
     ///
     /// When the system has no thread for the watch, which ends what is due.
     pub fn build(self) -> Result<WasmRuntime, Error> {
-        let workers = self.workers.unwrap_or_else(|| available_parallelism().map_or(1, NonZero::get));
+        let workers = self.workers.unwrap_or_else(|| processor::count().get());
         let pools = Pools::new(self.max_idle, self.max_idle_bytes, workers);
         let workers = Workers::new(workers, self.max_held, self.scope);
         let mut making = self.making;
