@@ -33,3 +33,23 @@ mod unroll;
 pub(crate) use rewrite::{
     ADDED_FUNCTIONS, CODE_BEGIN, CODE_END, LASTING, METER_MODULE, Metering, REFUEL, START, rewrite,
 };
+
+/// Modules of the tests'.
+#[cfg(test)]
+mod tests {
+    use wasmparser::{FunctionBody, Operator, Parser, Payload};
+
+    /// A module's first function.
+    pub(super) fn first_function(wasm: &[u8]) -> FunctionBody<'_> {
+        let body = Parser::new(0).parse_all(wasm).find_map(|payload| match payload.unwrap() {
+            Payload::CodeSectionEntry(body) => Some(body),
+            _ => None,
+        });
+        body.unwrap()
+    }
+
+    /// What it is made of.
+    pub(super) fn operators(wasm: &[u8]) -> Vec<Operator<'_>> {
+        first_function(wasm).get_operators_reader().unwrap().into_iter().map(Result::unwrap).collect()
+    }
+}

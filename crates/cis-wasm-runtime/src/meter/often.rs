@@ -265,28 +265,22 @@ impl Guess<'_> {
 
 #[cfg(test)]
 mod tests {
-    use wasmparser::{Parser, Payload};
-
+    use super::super::tests::operators;
     use super::*;
 
-    /// What a module's only function is made of.
-    fn operators(wasm: &[u8]) -> Vec<Operator<'_>> {
-        let body = Parser::new(0).parse_all(wasm).find_map(|payload| match payload.unwrap() {
-            Payload::CodeSectionEntry(body) => Some(body),
-            _ => None,
-        });
-        body.unwrap().get_operators_reader().unwrap().into_iter().map(Result::unwrap).collect()
-    }
-
-    /// How often each `nop` of a function with one parameter runs, in turns of 8 or in parts of one.
-    #[track_caller]
-    fn check(body: &str, expected: &[f64]) {
+    /// What is known of each `nop` of a function with one parameter.
+    fn of_nops<T>(body: &str, known: impl FnOnce(Flow) -> Vec<T>) -> Vec<T> {
         let wasm = wat::parse_str(format!("(module (func (param i32) {body}))")).unwrap();
         let operators = operators(&wasm);
-        let often = Flow::of(&operators).often;
-        let nops = operators.iter().zip(often).filter(|(operator, _)| matches!(operator, Operator::Nop));
-        let got: Vec<f64> = nops.map(|(_, often)| often as f64 / ONCE as f64).collect();
-        assert_eq!(got, expected);
+        let all = operators.iter().zip(known(Flow::of(&operators)));
+        all.filter(|(operator, _)| matches!(operator, Operator::Nop)).map(|(_, known)| known).collect()
+    }
+
+    /// How often each runs, in turns of 8 or in parts of one.
+    #[track_caller]
+    fn check(body: &str, expected: &[f64]) {
+        let often = of_nops(body, |flow| flow.often);
+        assert_eq!(often.iter().map(|often| *often as f64 / ONCE as f64).collect::<Vec<_>>(), expected);
     }
 
     #[test]
@@ -308,11 +302,7 @@ mod tests {
     fn what_is_of_a_loop_is_known() {
         #[track_caller]
         fn check(body: &str, expected: &[usize]) {
-            let wasm = wat::parse_str(format!("(module (func (param i32) {body}))")).unwrap();
-            let operators = operators(&wasm);
-            let loops = Flow::of(&operators).loops;
-            let nops = operators.iter().zip(loops).filter(|(operator, _)| matches!(operator, Operator::Nop));
-            assert_eq!(nops.map(|(_, loops)| loops).collect::<Vec<_>>(), expected);
+            assert_eq!(of_nops(body, |flow| flow.loops), expected);
         }
         check("nop loop nop local.get 0 br_if 0 nop end nop", &[0, 1, 0, 0]);
         // Out of the inner one in its middle, to another turn of the outer one, and out of both.

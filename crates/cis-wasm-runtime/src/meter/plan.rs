@@ -332,21 +332,13 @@ impl Planner {
 
 #[cfg(test)]
 mod tests {
-    use wasmparser::{Parser, Payload};
-
+    use super::super::tests::first_function;
     use super::*;
 
     /// What a function with two `i32` parameters pays.
     fn plan(body: &str) -> Plan {
         let wasm = wat::parse_str(format!("(module (func (param i32 i32) {body}))")).unwrap();
-        let body = Parser::new(0)
-            .parse_all(&wasm)
-            .find_map(|payload| match payload.unwrap() {
-                Payload::CodeSectionEntry(body) => Some(body),
-                _ => None,
-            })
-            .unwrap();
-        Plan::of(&body, false).unwrap()
+        Plan::of(&first_function(&wasm), false).unwrap()
     }
 
     /// Its groups that cost anything, as `index:cost`.

@@ -142,18 +142,10 @@ fn copy<'a>(body: &[Operator<'a>], more: u32, out: &mut Vec<Operator<'a>>) {
 
 #[cfg(test)]
 mod tests {
-    use wasmparser::{Parser, Payload, Validator, WasmFeatures};
+    use wasmparser::{Validator, WasmFeatures};
 
+    use super::super::tests::operators;
     use super::*;
-
-    /// The code of a module's first function.
-    fn operators(wasm: &[u8]) -> Vec<Operator<'_>> {
-        let body = Parser::new(0).parse_all(wasm).find_map(|payload| match payload.unwrap() {
-            Payload::CodeSectionEntry(body) => Some(body),
-            _ => None,
-        });
-        body.unwrap().get_operators_reader().unwrap().into_iter().map(Result::unwrap).collect()
-    }
 
     fn module(body: &str) -> Vec<u8> {
         let functions = format!("(func (param i32) (result i32) {body} i32.const 7) (func) (memory 1)");

@@ -377,7 +377,8 @@ impl Body {
         }
     }
 
-    fn branch_to_if(&mut self, u: &mut Unstructured<'_>, depth: u32) -> Result<()> {
+    /// What comes before a branch, and whether it takes a value along.
+    fn before_branch(&mut self, u: &mut Unstructured<'_>, depth: u32) -> Result<bool> {
         let Label { to, value } = self.label(depth);
         if to == To::HeadForAStep {
             self.step(u)?;
@@ -385,6 +386,11 @@ impl Body {
         if value {
             self.number(u)?;
         }
+        Ok(value)
+    }
+
+    fn branch_to_if(&mut self, u: &mut Unstructured<'_>, depth: u32) -> Result<()> {
+        let value = self.before_branch(u, depth)?;
         self.condition(u)?;
         self.code().br_if(depth);
         if value {
@@ -401,13 +407,7 @@ impl Body {
     }
 
     fn branch_to(&mut self, u: &mut Unstructured<'_>, depth: u32) -> Result<()> {
-        let Label { to, value } = self.label(depth);
-        if to == To::HeadForAStep {
-            self.step(u)?;
-        }
-        if value {
-            self.number(u)?;
-        }
+        self.before_branch(u, depth)?;
         self.code().br(depth);
         Ok(())
     }
