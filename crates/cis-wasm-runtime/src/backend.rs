@@ -10,9 +10,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use bytes::Bytes;
 use wasmer::sys::{CompilerConfig, EngineBuilder, Features, NativeEngineExt, Target};
 use wasmer::{CompileError, Engine};
-use wasmer_compiler::FunctionExtent;
 
-use crate::cache::{Authentic, Slim, link};
+use crate::cache::Authentic;
 #[cfg(feature = "singlepass")]
 use crate::check;
 use crate::check::Shape;
@@ -21,7 +20,9 @@ use crate::error::{Error, ErrorKind};
 #[cfg(feature = "singlepass")]
 use crate::frame;
 use crate::limits::Limits;
+use crate::object::{self, HEADROOM, Linked, Room};
 use crate::processor;
+use crate::program::Code;
 use crate::tunables::CappedTunables;
 
 /// Bytes of a module that a thread of the compiler's is worth starting for: some ten milliseconds of Cranelift's work.
@@ -162,45 +163,42 @@ impl Backend {
         }
     }
 
-    /// The module of an artifact.
-    pub(crate) fn load(self, engine: &Engine, artifact: Authentic) -> Result<wasmer::Module, String> {
+    /// The code of an artifact.
+    pub(crate) fn load(self, engine: Engine, artifact: Authentic) -> Result<Code, String> {
         // SAFETY: the bytes are `Authentic`: an engine of just this program wrote them, for this processor and with these
         // settings, nobody changed them since, and they are in memory that is nobody else's.
-        unsafe { self.load_own(engine, artifact.into_bytes()) }
+        unsafe { self.load_own(engine, artifact.into_room()) }
     }
 
-    /// The module of what was compiled just now.
-    pub(crate) fn reload(self, engine: &Engine, artifact: Slim) -> Result<wasmer::Module, String> {
-        // SAFETY: a `Slim` is made of nothing but what an engine of this process wrote, and is in memory that is nobody else's.
-        unsafe { self.load_own(engine, artifact.into_bytes()) }
+    /// The code of what was compiled just now.
+    pub(crate) fn reload(self, engine: Engine, linked: Linked) -> Result<Code, String> {
+        // SAFETY: a `Linked` is made of nothing but what an engine of this process wrote, and is in memory that is nobody else's.
+        unsafe { self.load_own(engine, linked.into_room()) }
     }
 
     /// An engine's panic is an error here and not the end of the process.
     ///
     /// # Safety
     ///
-    /// An engine of this program wrote the bytes, for this processor and with these settings, and they do not change.
-    unsafe fn load_own(self, engine: &Engine, bytes: Bytes) -> Result<wasmer::Module, String> {
-        // SAFETY: the caller's promise.
-        match catch_unwind(AssertUnwindSafe(|| unsafe { wasmer::Module::deserialize_unchecked(engine, bytes) })) {
-            Ok(Ok(module)) if is_laid_out(&module) => Ok(module),
-            Ok(Ok(_)) => Err("its functions do not lie where their callers look for them".into()),
-            Ok(Err(error)) => Err(error.to_string()),
+    /// This program wrote what is behind the headroom, for this processor and with these settings: an object, or an artifact of
+    /// the engine's.
+    unsafe fn load_own(self, engine: Engine, room: Room) -> Result<Code, String> {
+        let load = || {
+            if object::is_one(&room) {
+                // SAFETY: the caller's promise; and the code goes where its module is, behind it.
+                let (module, mapped) = unsafe { object::load(&engine, room)? };
+                return Ok((module, Some(mapped)));
+            }
+            let artifact = Bytes::from_owner(room).slice(HEADROOM..);
+            // SAFETY: the caller's promise.
+            let module = unsafe { wasmer::Module::deserialize_unchecked(&engine, artifact) };
+            Ok((module.map_err(|error| error.to_string())?, None))
+        };
+        match catch_unwind(AssertUnwindSafe(load)) {
+            Ok(loaded) => loaded.map(|(module, mapped)| Code { module, engine, mapped }),
             Err(_) => Err(format!("loading code of {} panicked", self.name())),
         }
     }
-}
-
-/// Whether a module's functions lie where the code of an artifact takes it that they do.
-fn is_laid_out(module: &wasmer::Module) -> bool {
-    let Some(functions) = module.sys_artifact().and_then(wasmer_compiler::Artifact::finished_function_extents) else {
-        return false;
-    };
-    let range = |(_, FunctionExtent { ptr, length }): &(_, FunctionExtent)| {
-        let begin = ptr.addr();
-        begin..begin + length
-    };
-    link::check(&functions.iter().map(range).collect::<Vec<_>>())
 }
 
 fn with_caps(mut engine: Engine, limits: &Limits, shape: &Shape) -> Engine {
@@ -213,4 +211,24 @@ pub(crate) fn features() -> Features {
     let mut features = Features::none();
     features.bulk_memory(true).multi_value(true).reference_types(true).simd(true);
     features
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_object_is_the_engines_own() {
+        let wasm = wat::parse_str(r#"(module (func (export "one") (result i32) i32.const 1))"#).unwrap();
+        for compiler in Compiler::ALL {
+            let (backend, limits, shape) = (compiler.backend(), Limits::default(), Shape::default());
+            let module = backend.compile(&backend.engine(&limits, &shape, wasm.len()), &wasm).unwrap();
+            let behind = [&[0; HEADROOM][..], &module.serialize().unwrap()].concat();
+            // SAFETY: the engine wrote it just now.
+            let code =
+                unsafe { backend.load_own(Backend::engine_to_load(&limits, &shape), Room::holding(&behind).unwrap()) };
+            let code = code.unwrap();
+            assert!(code.mapped.is_none() && code.module.info().exports.contains_key("one"));
+        }
+    }
 }

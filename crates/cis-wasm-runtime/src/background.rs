@@ -154,7 +154,8 @@ impl Job {
         let Some(skill) = skill.upgrade().filter(|_| wanted()) else { return };
         match module {
             Ok(module) => {
-                let (code, stored) = Code { module, engine }.settle(backend, &limits, &shape, place.as_ref());
+                let (code, stored) =
+                    Code { module, engine, mapped: None }.settle(backend, &limits, &shape, place.as_ref());
                 skill.switch(backend, code);
                 if stored {
                     skill.stored();

@@ -37,7 +37,7 @@ use crate::interrupt::{self, Entry};
 use crate::memory::{GuestMemory, bad_pointer};
 use crate::meter::{CODE_BEGIN, CODE_END, START};
 use crate::native::{Env, Func, Home, address, enter, link};
-use crate::program::{Code, Program};
+use crate::program::Program;
 use crate::reset::{Image, Space};
 use crate::room::{Allocator, Arena, give, make_ready};
 use crate::trap::{self, Authored, TrapKind};
@@ -154,8 +154,8 @@ impl Live {
     pub(crate) fn new(program: &Program, origin: &Origin<'_>) -> Result<Self, Error> {
         // First, so that code which is replaced meanwhile is an old version's.
         let version = program.current.version();
-        let Code { module, engine } = &*program.code();
-        let mut engine = engine.clone();
+        let code = program.code();
+        let mut engine = code.engine.clone();
         let spaces = match origin {
             Origin::Module => None,
             Origin::Template => Some(Spaces::default()),
@@ -172,10 +172,11 @@ impl Live {
             parts: None,
             running: None,
         };
-        let mut guest = Home::new(guest);
+        let mut guest = Home::new(guest, code.clone());
         // SAFETY: both go into the result, which drops the store first; it alone enters the guest.
         let imports = unsafe { link(&mut store, guest.guest(), imports::names(&program.shape.imports)) };
-        let instance = Instance::new(&mut store, module, &imports).map_err(|error| not_instantiated(error, program))?;
+        let instance =
+            Instance::new(&mut store, &code.module, &imports).map_err(|error| not_instantiated(error, program))?;
         let space = spaces.and_then(|spaces| spaces.made.get().cloned());
         let fiber = space.is_some().then(Fiber::new);
         let globals = match (&space, &fiber) {

@@ -70,6 +70,7 @@ mod meter;
 mod nan;
 mod native;
 mod nesting;
+mod object;
 mod pending;
 mod pool;
 mod processor;

@@ -8,13 +8,14 @@ use wasmparser::BinaryReaderError;
 
 use crate::backend::Backend;
 use crate::ballast::Unladen;
-use crate::cache::{ArtifactCache, ArtifactId, Authentic, CacheOutcome, Rejection, slim};
+use crate::cache::{ArtifactCache, ArtifactId, Authentic, CacheOutcome, Rejection};
 use crate::check::Shape;
 use crate::compiler::Compiler;
 use crate::error::{Error, ErrorKind};
 use crate::headroom;
 use crate::limits::Limits;
 use crate::meter::{self, Metering};
+use crate::object::link;
 use crate::program::Code;
 use crate::runtime::WasmRuntime;
 use crate::tier::Current;
@@ -120,7 +121,7 @@ impl Checked {
         backend.accepts(wasm)?;
         let engine = backend.engine(&self.limits, &self.shape, self.metered.len());
         let module = backend.compile(&engine, &self.metered).map_err(|error| backend.explained(error, wasm))?;
-        Ok(Code { module, engine })
+        Ok(Code { module, engine, mapped: None })
     }
 }
 
@@ -134,8 +135,7 @@ fn load(
     // There is an artifact, so the module passed every check.
     let shape = Shape::of_checked(wasm, limits)?;
     let engine = Backend::engine_to_load(limits, &shape);
-    let module = backend.load(&engine, artifact);
-    Ok(module.map(|module| (Code { module, engine }, shape)))
+    Ok(backend.load(engine, artifact).map(|code| (code, shape)))
 }
 
 impl Code {
@@ -155,13 +155,12 @@ impl Code {
                 return (self, false);
             }
         };
-        let slim = slim(&artifact);
-        let bytes = slim.as_deref().unwrap_or(&artifact);
+        let linked = link(&artifact);
+        let bytes = linked.as_deref().unwrap_or(&artifact);
         let stored = place.is_some_and(|Place { cache, id }| cache.keep(id, bytes));
-        let Some(slim) = slim else { return (self, stored) };
-        let engine = Backend::engine_to_load(limits, shape);
-        match backend.reload(&engine, slim) {
-            Ok(module) => (Code { module, engine }, stored),
+        let Some(linked) = linked else { return (self, stored) };
+        match backend.reload(Backend::engine_to_load(limits, shape), linked) {
+            Ok(code) => (code, stored),
             Err(why) => {
                 tracing::warn!(target: "cis_skill", "code stays as the compiler left it: {why}");
                 (self, stored)

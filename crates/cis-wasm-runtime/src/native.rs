@@ -27,10 +27,11 @@ use std::fmt::Display;
 use std::mem::transmute;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::ptr::NonNull;
+use std::sync::Arc;
 
 use wasmer::sys::vm::{
-    TrapHandlerFn, VMCallerCheckedAnyfunc, VMConfig, VMFunctionBody, VMFunctionContext, catch_traps, on_host_stack,
-    raise_user_trap, resume_panic,
+    Trap, TrapHandlerFn, VMCallerCheckedAnyfunc, VMConfig, VMFunctionBody, VMFunctionContext, catch_traps,
+    on_host_stack, raise_user_trap, resume_panic,
 };
 use wasmer::{AsStoreRef, Function, Imports, Instance, RuntimeError, Store, Type, Value};
 
@@ -38,17 +39,20 @@ use crate::error::Error;
 use crate::fiber::{Fiber, Suspension};
 use crate::guest::{Guest, internal};
 use crate::imports::{self, Answer, Stop};
+use crate::program::Code;
 
 /// Where an instance's [`Guest`] lies.
 pub(crate) struct Home {
     guest: NonNull<Guest>,
     /// Is told of faults of the guest's code, before they are traps.
     faults: Option<Box<TrapHandlerFn<'static>>>,
+    /// What the guest's code is a part of.
+    code: Arc<Code>,
 }
 
 impl Home {
-    pub(crate) fn new(guest: Guest) -> Self {
-        Home { guest: NonNull::from(Box::leak(Box::new(guest))), faults: None }
+    pub(crate) fn new(guest: Guest, code: Arc<Code>) -> Self {
+        Home { guest: NonNull::from(Box::leak(Box::new(guest))), faults: None, code }
     }
 
     /// From now on this is asked of every fault whether it has seen to it.
@@ -229,7 +233,14 @@ pub(crate) unsafe fn enter<T: 'static>(
     let faults = home.faults.as_deref().map(|faults| faults as *const _);
     // SAFETY: the closure has a function and a pointer, and ends before `job` does; the body keeps the invariant on what
     // traps by the caller's promise. The handler of faults is there as long as `home`. The stack has the usual size.
-    unsafe { catch_traps(faults, &VMConfig { wasm_stack_size: None }, move || go(at)) }?;
+    let ended = unsafe { catch_traps(faults, &VMConfig { wasm_stack_size: None }, move || go(at)) };
+    ended.map_err(|trap| {
+        // What an import ended it with says itself what it is.
+        if !matches!(trap, Trap::User(_)) {
+            home.code.know_traps();
+        }
+        RuntimeError::from(trap)
+    })?;
     Ok(job.result.expect("the body has ended, and was not stopped"))
 }
 

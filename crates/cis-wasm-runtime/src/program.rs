@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::guest::Running;
 use crate::limits::Limits;
 use crate::meter::LASTING;
+use crate::object::Mapped;
 use crate::runtime::WasmRuntime;
 use crate::spec::LoadSpec;
 use crate::tier::Current;
@@ -24,9 +25,22 @@ pub(crate) struct Program {
 }
 
 /// Machine code, and the engine that it belongs to.
+///
+/// Its fields are dropped in this order: the memory with the code goes last.
 pub(crate) struct Code {
     pub module: wasmer::Module,
     pub engine: Engine,
+    /// The code, unless it is the engine's own.
+    pub mapped: Option<Mapped>,
+}
+
+impl Code {
+    /// Has the engine be able to tell what a trap in this code was, and where.
+    pub(crate) fn know_traps(&self) {
+        if let Some(mapped) = &self.mapped {
+            mapped.know_traps(&self.module);
+        }
+    }
 }
 
 impl Program {

@@ -274,7 +274,7 @@ impl WasmInstance {
         self.skill.program.current.tier()
     }
 
-    #[cfg(all(test, feature = "singlepass"))]
+    #[cfg(test)]
     pub(crate) fn program(&self) -> &Program {
         &self.skill.program
     }

@@ -14,7 +14,7 @@ use std::time::{Duration, SystemTime};
 
 use super::outcome::Rejection;
 use super::private::{self, Others};
-use super::room::Room;
+use crate::object::Room;
 
 /// How an artifact's name ends.
 pub(super) const EXTENSION: &str = "artifact";

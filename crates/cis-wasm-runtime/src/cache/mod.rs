@@ -9,14 +9,13 @@
 //!   depends on.
 //! - [`folder`] owns the files. It reads one into memory of this process's own and never looks at it again; it writes one
 //!   beside its place and moves it there; it bounds the size of them all.
-//! - [`room`] owns the memory that an artifact is in.
-//! - [`slim`] leaves out what nobody asks for; [`link`] does what would be done at every load.
+//! - An [`object`](crate::object) owns the memory that it is read to, and is what most artifacts are.
 //! - [`private`] says what is the operator's own.
 //!
 //! Invariants:
 //! - **[`Authentic`] is the only way of a file to the engine**, and it is made only where the keyed hash was right and the id is the
 //!   one that was asked for. It holds the very bytes that were hashed: private memory, not the file.
-//!   What was compiled just now gets there as a [`Slim`], and was no file before.
+//!   What was compiled just now gets there as a [`Linked`](crate::object::Linked), and was no file before.
 //! - **The id names everything that the machine code depends on.** Code of another module, compiler, build of the host,
 //!   engine, processor or setting has another id.
 //! - **An artifact exists only of a module that passed every check.** So a module with one needs no second check, except
@@ -25,13 +24,10 @@
 
 mod folder;
 mod id;
-pub(crate) mod link;
 mod outcome;
 mod private;
-mod room;
 mod seal;
 mod secret;
-mod slim;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -40,7 +36,6 @@ use std::sync::Arc;
 pub(crate) use self::id::ArtifactId;
 pub use self::outcome::{CacheOutcome, Rejection};
 pub(crate) use self::seal::Authentic;
-pub(crate) use self::slim::{Slim, slim};
 
 use self::folder::Folder;
 use self::secret::Secret;

@@ -6,19 +6,17 @@
 //! | 24 | 8 | length of the artifact, little-endian |
 //! | 32 | 32 | id: what the artifact is of |
 //! | 64 | 32 | keyed BLAKE3 hash of everything before it and everything behind it |
-//! | 96 | | the artifact, as the engine wrote it |
+//! | 96 | | the artifact: an [object](crate::object), or what the engine wrote |
 //!
-//! Invariant: an [`Authentic`] holds bytes whose keyed hash was right, of the id that was asked for, and begins at an
-//! address that is divisible by [`ALIGNMENT`], which the engine takes for granted.
-
-use bytes::Bytes;
+//! Invariant: an [`Authentic`] holds bytes whose keyed hash was right, of the id that was asked for.
 
 use super::id::{ArtifactId, ID_LEN};
 use super::outcome::Rejection;
-use super::room::{ALIGNMENT, PIECE, Room};
-use super::secret::Secret;
 
-pub(super) const MAGIC: [u8; 24] = *b"cis-skill artifact v1\r\n\0";
+use super::secret::Secret;
+use crate::object::{ALIGNMENT, HEADROOM, PIECE, Room};
+
+pub(super) const MAGIC: [u8; 24] = *b"cis-skill artifact v2\r\n\0";
 const AT_LEN: usize = MAGIC.len();
 const AT_ID: usize = AT_LEN + size_of::<u64>();
 const AT_MAC: usize = AT_ID + ID_LEN;
@@ -29,14 +27,14 @@ pub(super) const HEADER: usize = AT_MAC + blake3::OUT_LEN;
 pub(super) const FIELDS: [(&str, usize); 5] =
     [("magic", 0), ("length", AT_LEN), ("id", AT_ID), ("mac", AT_MAC), ("artifact", HEADER)];
 
-const _: () = assert!(HEADER.is_multiple_of(ALIGNMENT), "the artifact stands behind the header");
+const _: () = assert!(HEADER == HEADROOM && HEADER.is_multiple_of(ALIGNMENT), "the artifact stands behind the header");
 
 /// An artifact that this operator's runtime made of just what was asked for.
-pub(crate) struct Authentic(Bytes);
+pub(crate) struct Authentic(Room);
 
 impl Authentic {
-    /// Its bytes.
-    pub(crate) fn into_bytes(self) -> Bytes {
+    /// Its bytes, behind as many as an object's headroom has.
+    pub(crate) fn into_room(self) -> Room {
         self.0
     }
 }
@@ -100,9 +98,6 @@ impl Check {
         if blake3::Hash::from_slice(&header[AT_MAC..]).ok() != Some(self.hasher.finalize()) {
             return Err(Rejection::NotAuthentic);
         }
-        if !artifact.as_ptr().addr().is_multiple_of(ALIGNMENT) {
-            return Err(Rejection::Refused { message: "its memory is not aligned".into() });
-        }
-        Ok(Authentic(Bytes::from_owner(file).slice(HEADER..)))
+        Ok(Authentic(file))
     }
 }

@@ -44,7 +44,7 @@ impl Stocked {
     }
 
     fn found(&self) -> Result<Option<Vec<u8>>, Rejection> {
-        self.cache.find(&self.id).map(|found| found.map(|artifact| artifact.into_bytes().to_vec()))
+        self.cache.find(&self.id).map(|found| found.map(|artifact| artifact.into_room()[seal::HEADER..].to_vec()))
     }
 
     /// What is in place is rejected for this; what is stored then is found.
@@ -64,7 +64,7 @@ fn what_was_kept_is_found() {
     let stocked = Stocked::new();
     assert_eq!(stocked.found().unwrap().as_deref(), Some(ARTIFACT));
     let reopened = ArtifactCache::open(stocked.cache.dir()).unwrap();
-    assert_eq!(reopened.find(&stocked.id).unwrap().unwrap().into_bytes(), ARTIFACT);
+    assert_eq!(reopened.find(&stocked.id).unwrap().unwrap().into_room()[seal::HEADER..], *ARTIFACT);
     assert!(reopened.find(&ArtifactId::of(&made(), b"another module")).unwrap().is_none());
 }
 

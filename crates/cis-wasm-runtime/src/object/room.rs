@@ -1,68 +1,48 @@
-//! Memory of this process's own for an artifact.
+//! Memory of this process's own for an artifact or an object.
 //!
 //! Invariants:
 //! - Nobody else has this memory: it is no mapping of a file, whose bytes others may change.
-//! - It begins at an address that is divisible by [`ALIGNMENT`], and does not move.
+//! - It begins with a page, and does not move.
+//! - What is [`Runnable`] is not written any more.
 
 use std::io::{self, Read};
-use std::ops::Deref;
+use std::ops::{Deref, Range};
 
 use memmap2::{MmapMut, MmapOptions};
 
+use super::PAGE;
+
 /// What is read at a time, in bytes: few enough to be in the processor's cache still when they are looked at.
-pub(super) const PIECE: usize = 128 << 10;
+pub(crate) const PIECE: usize = 128 << 10;
 
 /// What the engine's archives are aligned to.
-pub(super) const ALIGNMENT: usize = 16;
-/// With fewer bytes than this it is the allocator's: pages of its own would be half empty.
-const SMALL: usize = 64 << 10;
+pub(crate) const ALIGNMENT: usize = 16;
 
-/// The bytes of an artifact, or of its file.
+/// Memory that is written.
 pub(crate) struct Room {
-    memory: Memory,
+    map: MmapMut,
     len: usize,
 }
 
-enum Memory {
-    Pages(MmapMut),
-    /// The bytes from there on.
-    Allocated(Box<[u8]>, usize),
-}
-
 impl Room {
-    /// Room for so many bytes.
-    pub(super) fn of(len: usize) -> io::Result<Self> {
-        let memory = if len < SMALL {
-            let bytes = vec![0; len + ALIGNMENT - 1].into_boxed_slice();
-            let begin = bytes.as_ptr().align_offset(ALIGNMENT);
-            Memory::Allocated(bytes, begin)
-        } else {
-            Memory::Pages(map(len)?)
-        };
-        Ok(Room { memory, len })
+    /// Room for so many bytes, at least one.
+    pub(crate) fn of(len: usize) -> io::Result<Self> {
+        Ok(Room { map: map(len)?, len })
     }
 
-    /// Room that holds these parts, one behind the other.
-    pub(super) fn holding(parts: &[&[u8]]) -> io::Result<Self> {
-        let mut room = Room::of(parts.iter().map(|part| part.len()).sum())?;
-        let mut rest = room.bytes();
-        for part in parts {
-            let (place, behind) = rest.split_at_mut(part.len());
-            place.copy_from_slice(part);
-            rest = behind;
-        }
+    /// Room that holds these bytes.
+    pub(crate) fn holding(bytes: &[u8]) -> io::Result<Self> {
+        let mut room = Room::of(bytes.len())?;
+        room.bytes().copy_from_slice(bytes);
         Ok(room)
     }
 
-    fn bytes(&mut self) -> &mut [u8] {
-        match &mut self.memory {
-            Memory::Pages(map) => &mut map[..self.len],
-            Memory::Allocated(bytes, begin) => &mut bytes[*begin..*begin + self.len],
-        }
+    pub(super) fn bytes(&mut self) -> &mut [u8] {
+        &mut self.map[..self.len]
     }
 
     /// Fills it, and shows after each piece all that was read so far.
-    pub(super) fn fill(&mut self, from: &mut impl Read, mut seen: impl FnMut(&[u8])) -> io::Result<()> {
+    pub(crate) fn fill(&mut self, from: &mut impl Read, mut seen: impl FnMut(&[u8])) -> io::Result<()> {
         let mut end = 0;
         while end < self.len {
             let begin = end;
@@ -72,16 +52,24 @@ impl Room {
         }
         Ok(())
     }
+
+    /// The same memory, of which these bytes are code that can be run. They begin with a page, and nothing that is no code
+    /// has a part of their pages.
+    pub(super) fn runnable(self, code: &Range<usize>) -> io::Result<Runnable> {
+        if !code.start.is_multiple_of(PAGE) || code.start > code.end || code.end > self.len {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        protect(&self.map, 0..self.map.len(), Access::Read)?;
+        protect(&self.map, code.clone(), Access::Run)?;
+        Ok(Runnable(self))
+    }
 }
 
 impl Deref for Room {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        match &self.memory {
-            Memory::Pages(map) => &map[..self.len],
-            Memory::Allocated(bytes, begin) => &bytes[*begin..*begin + self.len],
-        }
+        &self.map[..self.len]
     }
 }
 
@@ -89,6 +77,43 @@ impl AsRef<[u8]> for Room {
     fn as_ref(&self) -> &[u8] {
         self
     }
+}
+
+/// Memory with code in it, for reading and running it.
+pub(super) struct Runnable(Room);
+
+impl AsRef<[u8]> for Runnable {
+    fn as_ref(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Access {
+    Read,
+    Run,
+}
+
+#[cfg(unix)]
+fn protect(map: &MmapMut, part: Range<usize>, access: Access) -> io::Result<()> {
+    if part.is_empty() {
+        return Ok(());
+    }
+    let flags = match access {
+        Access::Read => libc::PROT_READ,
+        Access::Run => libc::PROT_READ | libc::PROT_EXEC,
+    };
+    let begin = map[part.clone()].as_ptr().cast_mut().cast();
+    // SAFETY: these pages are the mapping's; whoever has it for writing has given it up.
+    match unsafe { libc::mprotect(begin, part.len(), flags) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(not(unix))]
+fn protect(_: &MmapMut, _: Range<usize>, _: Access) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }
 
 /// A mapping with all of its pages: one fault for each would cost more than the reading. Most of a large one is in large
@@ -123,7 +148,7 @@ mod tests {
     #[test]
     fn a_room_holds_what_was_read() {
         for len in
-            [1, SMALL - 1, SMALL, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, (2 << 20) - 1, 2 << 20, (4 << 20) + 4_097]
+            [1, PAGE - 1, PAGE, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE, (2 << 20) - 1, 2 << 20, (4 << 20) + 4_097]
         {
             let bytes: Vec<u8> = (0..len).map(|at| (at / 7) as u8).collect();
             let mut room = Room::of(len).unwrap();
@@ -135,8 +160,7 @@ mod tests {
             .unwrap();
             assert_eq!((seen, &room[..]), (len, &bytes[..]));
             assert!(room.as_ptr().addr().is_multiple_of(ALIGNMENT));
-            let (part, rest) = bytes.split_at(len / 3);
-            let held = Room::holding(&[part, &[], rest]).unwrap();
+            let held = Room::holding(&bytes).unwrap();
             assert!(*held == *bytes && held.as_ptr().addr().is_multiple_of(ALIGNMENT));
             let short = room.fill(&mut &bytes[1..], |_| {}).unwrap_err();
             assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
