@@ -4,6 +4,9 @@
 //! became: only the offsets of frames in a trace of calls are found there, and a [`Frame`](crate::Frame) has none. For every
 //! access to memory it says that a fault there is one out of bounds, which is what the engine takes a fault for that it
 //! knows nothing of.
+//!
+//! Invariant: every place that a [`Link`] names is written to, or there is no object. A wrong distance would be a jump to
+//! anywhere.
 
 use std::ops::{Deref, Range};
 use std::sync::Arc;

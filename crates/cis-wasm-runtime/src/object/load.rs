@@ -1,4 +1,8 @@
 //! An object that is run.
+//!
+//! Invariants: what the engine is given is read only when nothing can write it any more. A [`Mapped`] is there for as long as
+//! the engine, the unwinder or an instance know of its code; see [`Code`](crate::program::Code) and
+//! [`Home`](crate::native::Home), which have it.
 
 use std::sync::OnceLock;
 
