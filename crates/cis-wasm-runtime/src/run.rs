@@ -532,22 +532,13 @@ impl Skill {
         data: &[u8],
         mut start: Start,
     ) -> (Result<Bytes, Error>, Ran) {
-        let taken = match &mut start.patience {
-            Patience::Inline { fuel, .. } => {
-                let Some(pooled) = self.light(pool) else {
-                    let put_down = Some(Box::new(PutDownRun::of(PutDown::Long)));
-                    let ran = Ran { journal: start.journal, put_down, ..self.nothing_ran() };
-                    return (Err(internal("an event was put down")), ran);
-                };
-                if !pooled.live.is_mapped() {
-                    *fuel = (*fuel).min(LITTLE);
-                }
-                Ok(pooled)
+        let mut pooled = match self.instance_for(pool, &mut start.patience) {
+            Ok(Some(pooled)) => pooled,
+            Ok(None) => {
+                let put_down = Some(Box::new(PutDownRun::of(PutDown::Long)));
+                let ran = Ran { journal: start.journal, put_down, ..self.nothing_ran() };
+                return (Err(internal("an event was put down")), ran);
             }
-            _ => pool.take(&self.program),
-        };
-        let mut pooled = match taken {
-            Ok(pooled) => pooled,
             Err(error) => return (Err(error), self.nothing_ran()),
         };
         let ours = matches!(start.on, Thread::Worker(_));
@@ -559,15 +550,19 @@ impl Skill {
         self.ended(pool, pooled, result, ran)
     }
 
-    /// An instance for a run on a thread that is not ours, if one waits that does not keep it. None is made there: that has the
-    /// kernel map memory, and may wait for other threads.
-    fn light(&self, pool: &Pool) -> Option<Pooled> {
-        let pooled = pool.take_waiting(&self.program)?;
-        if pooled.live.is_light() {
-            return Some(pooled);
+    /// An instance for a run. There is none for one on a thread that is not ours, unless one waits that does not keep it: to make
+    /// one has the kernel map memory, and may wait for other threads.
+    fn instance_for(&self, pool: &Pool, patience: &mut Patience) -> Result<Option<Pooled>, Error> {
+        let Patience::Inline { fuel, .. } = patience else { return pool.take(&self.program).map(Some) };
+        let Some(pooled) = pool.take_waiting(&self.program) else { return Ok(None) };
+        if !pooled.live.is_light() {
+            pool.put_back(pooled);
+            return Ok(None);
         }
-        pool.put_back(pooled);
-        None
+        if !pooled.live.is_mapped() {
+            *fuel = (*fuel).min(LITTLE);
+        }
+        Ok(Some(pooled))
     }
 
     fn handle_made(
