@@ -113,6 +113,12 @@ impl Mapped {
         Ok(register_frame_info(artifact.create_module_info(), &functions, Some(infos), 0, None))
     }
 
+    /// Where the object begins.
+    #[cfg(test)]
+    pub(super) fn base(&self) -> usize {
+        self.memory.as_ptr().expose_provenance()
+    }
+
     /// Where each function is.
     pub(super) fn functions(&self) -> impl Iterator<Item = FunctionExtent> {
         let lengths = words(&self.memory[self.parts.lengths.clone()]).map(|length| length as usize);

@@ -24,7 +24,8 @@
 //!
 //! Invariants:
 //! - **An object is made of what the engine wrote and nothing else**, and its code is what the engine's own linking would give,
-//!   bit for bit. What cannot be linked here stays the engine's artifact, as it is on every other system than this.
+//!   bit for bit, but for trampolines that nobody calls. What cannot be linked here stays the engine's artifact, as it is on
+//!   every other system than this.
 //! - **Memory is either written or run.** Code can be run when all of the object can be written no more.
 //! - **Code outlives whoever can run it.** An instance keeps the code that it was made of, until it is dropped itself.
 
