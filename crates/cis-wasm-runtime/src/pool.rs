@@ -51,7 +51,7 @@ impl Pool {
         let idle = Shelves::new(pools.most_of_a_skill);
         let pool = Pool { pools, snapshot, idle, used: AtomicBool::new(true) };
         let pool = Arc::new(pool);
-        pool.pools.ring().push_back(Arc::downgrade(&pool));
+        pool.pools.ring().add(Arc::downgrade(&pool));
         pool.put(Pooled { live: Box::new(template), counted });
         Ok(pool)
     }
@@ -130,7 +130,7 @@ pub(crate) struct Pools {
     /// Bytes of memory that those have to themselves.
     bytes: AtomicU64,
     /// The pools, in the order in which they are asked to give up what waits.
-    ring: Mutex<VecDeque<Weak<Pool>>>,
+    ring: Mutex<Ring>,
 }
 
 impl Pools {
@@ -148,7 +148,7 @@ impl Pools {
 
     /// Gives up all instances that wait.
     pub(crate) fn release_all(&self) {
-        let pools: Vec<Arc<Pool>> = self.ring().iter().filter_map(Weak::upgrade).collect();
+        let pools: Vec<Arc<Pool>> = self.ring().pools.iter().filter_map(Weak::upgrade).collect();
         for pool in pools {
             drop(pool.idle.take_all());
         }
@@ -166,22 +166,43 @@ impl Pools {
                 || self.bytes.load(Ordering::Relaxed) >= self.most_bytes;
             let mut ring = self.ring();
             // The first time round, pools are asked that had an event lately, and are let off.
-            if !full || asked > 2 * ring.len() {
+            if !full || asked > 2 * ring.pools.len() {
                 return;
             }
             asked += 1;
-            let Some(next) = ring.pop_front() else { return };
+            let Some(next) = ring.pools.pop_front() else { return };
             let Some(pool) = next.upgrade() else { continue };
-            ring.push_back(next);
+            ring.pools.push_back(next);
             drop(ring);
             let given_up = pool.give_up();
             drop(given_up);
         }
     }
 
-    fn ring(&self) -> MutexGuard<'_, VecDeque<Weak<Pool>>> {
+    fn ring(&self) -> MutexGuard<'_, Ring> {
         // Nothing panics while it is locked.
         self.ring.lock().unwrap_or_else(|poisoned| poisoned.into_inner())
+    }
+}
+
+/// Pools, of which some may be gone: about as many as there are, at the most.
+#[derive(Default)]
+struct Ring {
+    pools: VecDeque<Weak<Pool>>,
+    /// With so many, those that are gone go.
+    sweep_at: usize,
+}
+
+impl Ring {
+    fn add(&mut self, pool: Weak<Pool>) {
+        /// More than there are: nobody sweeps for a few.
+        const BEYOND: usize = 32;
+
+        if self.pools.len() >= self.sweep_at {
+            self.pools.retain(|pool| pool.strong_count() > 0);
+            self.sweep_at = 2 * self.pools.len() + BEYOND;
+        }
+        self.pools.push_back(pool);
     }
 }
 
@@ -213,5 +234,19 @@ impl Drop for Counted {
     fn drop(&mut self) {
         self.pools.instances.fetch_sub(1, Ordering::Relaxed);
         self.pools.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pools_that_are_gone_do_not_pile_up() {
+        let pools = Pools::new(10, 10, 1);
+        for _ in 0..10_000 {
+            pools.ring().add(Weak::new());
+        }
+        assert!(pools.ring().pools.len() < 100);
     }
 }
