@@ -478,6 +478,18 @@ mod tests {
     }
 
     #[test]
+    fn a_fault_goes_without_saying_and_an_illegal_instruction_does_not() {
+        let said = |code: &[u8], trap| !goes_without_saying(code, 1, trap);
+        let load = [0x90, 0x8b, 0x04, 0x07];
+        assert!(!said(&load, TrapCode::HeapAccessOutOfBounds) && said(&load, TrapCode::IntegerDivisionByZero));
+        // Nothing of the system's says what it was that an instruction was put there for.
+        for illegal in [[0x90, 0x0f, 0x0b, 0x90], [0x90, 0x0f, 0xb9, 0xc1], [0x90, 0x0f, 0xff, 0xc0]] {
+            assert!(said(&illegal, TrapCode::HeapAccessOutOfBounds));
+        }
+        assert!(said(&load[..2], TrapCode::HeapAccessOutOfBounds));
+    }
+
+    #[test]
     fn what_is_no_artifact_is_no_object() {
         for bytes in
             [&b""[..], b"machine code", b"wasmer-universal", b"wasmer-universalWASMER\0\0but not of this version"]

@@ -166,4 +166,14 @@ mod tests {
             assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
         }
     }
+
+    #[test]
+    fn code_has_pages_of_its_own() {
+        let len = 3 * PAGE;
+        for code in [1..PAGE, PAGE - 16..len, len..len + 1, 0..len + 1] {
+            let refused = Room::of(len).unwrap().runnable(&code).err().map(|error| error.kind());
+            assert_eq!(refused, Some(io::ErrorKind::InvalidInput), "{code:?}");
+        }
+        assert!(Room::of(len).unwrap().runnable(&(PAGE..len)).is_ok());
+    }
 }

@@ -138,6 +138,13 @@ fn check(what: &str, artifact: &[u8]) {
     let called: Vec<_> =
         called.filter(|link| link.kind != RelocationKind::Abs8).map(|link| link.reloc_target).collect();
     for ((index, section), range) in compilation.custom_sections.iter().zip(&plan.sections) {
+        let runs = section.protection == CustomSectionProtection::ReadExecute;
+        let (whole, alignment) =
+            if runs { (&parts.code, CODE_ALIGNMENT) } else { (&(0..parts.code.start), DATA_ALIGNMENT) };
+        assert!(
+            range.start.is_multiple_of(alignment) && whole.start <= range.start && range.end <= whole.end,
+            "{what}"
+        );
         let relocations = compilation.custom_section_relocations[index].iter();
         if index != compilation.libcall_trampolines {
             same(section.bytes.as_slice(), range.start, &mut { relocations });
