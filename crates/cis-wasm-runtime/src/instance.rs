@@ -54,7 +54,7 @@ pub(crate) struct Live {
     /// Which version of its skill's code it runs.
     pub(crate) version: u32,
     counter: Counter,
-    /// Where the guest's code lies in memory. The store keeps the module, and with it the code.
+    /// Where the guest's code lies in memory. The guest's home keeps the code.
     code: Range<usize>,
     /// Its memory, when that can be set back.
     space: Option<Arc<Space>>,

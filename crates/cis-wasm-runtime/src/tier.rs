@@ -3,7 +3,7 @@
 //! Invariants:
 //! - The code changes at most once in the life of a skill, from the first compiler's to the last one's. Both were made from
 //!   the same metered bytes, so no event can tell: answers, logs and receipts are the same.
-//! - An instance runs the code that it was made of to its end. Its store keeps that code.
+//! - An instance runs the code that it was made of to its end. Its [`Home`](crate::native::Home) keeps that code.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering};
