@@ -17,6 +17,7 @@ use wasmer_compiler::{
 };
 use wasmer_types::entity::PrimaryMap;
 
+use super::room::Runnable;
 use super::{Parts, Room, WORD, begins, words};
 
 /// The code of a module, where it is run.
@@ -27,7 +28,7 @@ pub(crate) struct Mapped {
     known: OnceLock<Option<GlobalFrameInfoRegistration>>,
     /// Owns no code. It told the unwinder of frames, and takes that back when it is dropped.
     _unwind: CodeMemory,
-    memory: Bytes,
+    memory: Runnable,
     parts: Parts,
 }
 
@@ -40,16 +41,17 @@ pub(crate) struct Mapped {
 pub(crate) unsafe fn load(engine: &Engine, mut room: Room) -> Result<(Module, Mapped), String> {
     let parts = Parts::of(&room).ok_or("it is no object")?;
     settle(&mut room, &parts).ok_or("a place in it is none")?;
-    let runnable =
+    let mut memory =
         room.runnable(&parts.code).map_err(|error| format!("its code cannot be made executable: {error}"))?;
-    let memory = Bytes::from_owner(runnable);
     let mut unwind = CodeMemory::new();
     if !parts.unwind.is_empty() {
         unwind.unwind_registry_mut().publish_eh_frame(Some(&memory[parts.unwind.clone()]))?;
     }
     // SAFETY: what the engine reads there is its own archive, and where the functions are that it belongs to.
-    let module = unsafe { Module::deserialize_unchecked(engine, memory.slice(parts.engine.clone())) };
-    let module = module.map_err(|error| error.to_string())?;
+    let given = Bytes::from_owner(memory.clone()).slice(parts.engine.clone());
+    let module = unsafe { Module::deserialize_unchecked(engine, given) }.map_err(|error| error.to_string())?;
+    // It has copied what it keeps of that: the module's data, above all.
+    memory.give_up(&parts.engine);
     Ok((module, Mapped { known: OnceLock::new(), _unwind: unwind, memory, parts }))
 }
 
@@ -139,19 +141,26 @@ mod tests {
     use crate::backend::Backend;
     use crate::check::Shape;
     use crate::limits::Limits;
-    use crate::object::{HEADROOM, link};
+    use crate::object::{HEADROOM, PAGE, link};
     use crate::{ArtifactCache, CacheOutcome, Compiler, ErrorKind, TrapKind, WasmRuntime};
 
     /// Traps in the second function, by a call through the table, where it is given bytes.
-    const SKILL: &str = r#"(module (memory (export "memory") 2) (table funcref (elem $trap))
+    fn skill() -> Vec<u8> {
+        let data = "x".repeat(8 * PAGE);
+        wat::parse_str(format!(
+            r#"(module (memory (export "memory") 2) (table funcref (elem $trap))
+        (data (i32.const 0) "{data}")
         (data (i32.const 65536) "answer")
         (func $trap (param i32) (drop (i32.div_u (i32.const 1) (i32.const 0))))
         (func (export "skill_on_event") (param i32 i32 i32 i32) (result i64)
             (if (local.get 3) (then (call_indirect (param i32) (i32.const 0) (i32.const 0))))
-            (i64.const 0x1_0000_0000_0006)))"#;
+            (i64.const 0x1_0000_0000_0006)))"#
+        ))
+        .unwrap()
+    }
 
     fn room(compiler: Compiler) -> Room {
-        let wasm = wat::parse_str(SKILL).unwrap();
+        let wasm = skill();
         let engine = compiler.backend().engine(&Limits::default(), &Shape::default(), wasm.len());
         let artifact = compiler.backend().compile(&engine, &wasm).unwrap().serialize().unwrap();
         link(&artifact).unwrap().into_room()
@@ -167,7 +176,7 @@ mod tests {
     fn compiled_or_found_it_runs_where_it_is() {
         for compiler in Compiler::ALL {
             let dir = tempfile::tempdir().unwrap();
-            let wasm = wat::parse_str(SKILL).unwrap();
+            let wasm = skill();
             for outcome in [CacheOutcome::Miss { stored: true }, CacheOutcome::Hit] {
                 let cache = ArtifactCache::open(dir.path().join("artifacts")).unwrap();
                 let runtime = WasmRuntime::builder().compiler(*compiler).cache(cache).build().unwrap();
@@ -204,6 +213,14 @@ mod tests {
         };
         assert_eq!(access(at(&mapped.parts.code)), ["r-xp"]);
         assert_eq!(access(begin..at(&mapped.parts.code).start), ["r--p"]);
+    }
+
+    #[test]
+    fn what_the_engine_has_copied_is_not_kept() {
+        let (_module, mapped) = loaded(room(Compiler::Cranelift)).unwrap();
+        let given = mapped.parts.engine.clone();
+        let pages = given.start.next_multiple_of(PAGE)..given.end / PAGE * PAGE;
+        assert!(pages.len() >= 7 * PAGE && mapped.memory[pages].iter().all(|byte| *byte == 0));
     }
 
     #[test]

@@ -10,7 +10,7 @@
 //! | part | what |
 //! |---|---|
 //! | head | [`MAGIC`], and where each of the others begins and ends |
-//! | engine | what the engine is given: its description of the module, then the places of functions and trampolines |
+//! | engine | what the engine is given: its description of the module, then the places of functions and trampolines. Given back when it has read that |
 //! | data | sections that are read: how frames are unwound, constants |
 //! | based | places of addresses within the object, each of which is its place as long as it is not loaded |
 //! | libcalls | places of addresses of the engine's functions, each with that function's number |

@@ -7,6 +7,7 @@
 
 use std::io::{self, Read};
 use std::ops::{Deref, Range};
+use std::sync::Arc;
 
 use memmap2::{MmapMut, MmapOptions};
 
@@ -61,7 +62,7 @@ impl Room {
         }
         protect(&self.map, 0..self.map.len(), Access::Read)?;
         protect(&self.map, code.clone(), Access::Run)?;
-        Ok(Runnable(self))
+        Ok(Runnable(Arc::new(self)))
     }
 }
 
@@ -79,14 +80,49 @@ impl AsRef<[u8]> for Room {
     }
 }
 
-/// Memory with code in it, for reading and running it.
-pub(super) struct Runnable(Room);
+/// Memory with code in it, for reading and running it. Clones are the same memory.
+#[derive(Clone)]
+pub(super) struct Runnable(Arc<Room>);
 
-impl AsRef<[u8]> for Runnable {
-    fn as_ref(&self) -> &[u8] {
+impl Runnable {
+    /// Gives the pages back to the system that have nothing but this part in them, unless somebody else has a clone. They are
+    /// zeros from then on.
+    pub(super) fn give_up(&mut self, part: &Range<usize>) {
+        let pages = part.start.next_multiple_of(PAGE)..part.end / PAGE * PAGE;
+        if let Some(room) = Arc::get_mut(&mut self.0)
+            && !pages.is_empty()
+            && pages.end <= room.len
+        {
+            give_back(&room.map, pages);
+        }
+    }
+}
+
+impl Deref for Runnable {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         &self.0
     }
 }
+
+impl AsRef<[u8]> for Runnable {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn give_back(map: &MmapMut, pages: Range<usize>) {
+    use memmap2::UncheckedAdvice;
+
+    // SAFETY: nobody has a reference into the memory, because whoever has the only clone has lent it exclusively. If it is
+    // refused, the pages stay as they are.
+    let _ = unsafe { map.unchecked_advise_range(UncheckedAdvice::DontNeed, pages.start, pages.len()) };
+}
+
+#[cfg(not(target_os = "linux"))]
+fn give_back(_: &MmapMut, _: Range<usize>) {}
 
 #[derive(Clone, Copy)]
 enum Access {
@@ -175,5 +211,28 @@ mod tests {
             assert_eq!(refused, Some(io::ErrorKind::InvalidInput), "{code:?}");
         }
         assert!(Room::of(len).unwrap().runnable(&(PAGE..len)).is_ok());
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn what_is_given_up_is_whole_pages_and_nobody_elses() {
+        let whole = || Room::holding(&[7; 5 * PAGE]).unwrap().runnable(&(4 * PAGE..5 * PAGE)).unwrap();
+        let zeros = |memory: &Runnable| -> Vec<usize> {
+            let places = memory.iter().enumerate().filter(|(_, byte)| **byte == 0);
+            places.map(|(place, _)| place).collect()
+        };
+        for (part, pages) in
+            [(1..PAGE, 0..0), (1..2 * PAGE - 1, 0..0), (PAGE - 1..2 * PAGE, 1..2), (PAGE..3 * PAGE + 1, 1..3)]
+        {
+            let mut memory = whole();
+            memory.give_up(&part);
+            assert_eq!(zeros(&memory), (pages.start * PAGE..pages.end * PAGE).collect::<Vec<_>>(), "{part:?}");
+        }
+        let mut memory = whole();
+        let other = memory.clone();
+        memory.give_up(&(0..4 * PAGE));
+        assert!(zeros(&memory).is_empty() && zeros(&other).is_empty());
+        memory.give_up(&(0..6 * PAGE));
+        assert!(zeros(&memory).is_empty());
     }
 }
