@@ -47,8 +47,8 @@ pub(crate) unsafe fn load(engine: &Engine, mut room: Room) -> Result<(Module, Ma
     if !parts.unwind.is_empty() {
         unwind.unwind_registry_mut().publish_eh_frame(Some(&memory[parts.unwind.clone()]))?;
     }
-    // SAFETY: what the engine reads there is its own archive, and where the functions are that it belongs to.
     let given = Bytes::from_owner(memory.clone()).slice(parts.engine.clone());
+    // SAFETY: what the engine reads there is its own archive, and where the functions are that it belongs to.
     let module = unsafe { Module::deserialize_unchecked(engine, given) }.map_err(|error| error.to_string())?;
     // It has copied what it keeps of that: the module's data, above all.
     memory.give_up(&parts.engine);
