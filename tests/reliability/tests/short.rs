@@ -44,3 +44,8 @@ fn neighbours() {
 fn soak() {
     holds(&["soak", "--events", "30000"], &["30000 events", "30 reloads"]);
 }
+
+#[test]
+fn what_a_reload_leaves_behind_is_seen() {
+    holds(&["soak", "--events", "20000", "--reload-every", "10"], &["20000 events", "2000 reloads"]);
+}
