@@ -10,11 +10,12 @@
 //!
 //! Invariant: an [`Authentic`] holds bytes whose keyed hash was right, of the id that was asked for.
 
+use wasmer_compiler::serialize::MetadataHeader;
+
 use super::id::{ArtifactId, ID_LEN};
 use super::outcome::Rejection;
-
 use super::secret::Secret;
-use crate::object::{ALIGNMENT, HEADROOM, PIECE, Room};
+use crate::object::{HEADROOM, PIECE, Room};
 
 pub(super) const MAGIC: [u8; 24] = *b"cis-skill artifact v2\r\n\0";
 const AT_LEN: usize = MAGIC.len();
@@ -27,7 +28,10 @@ pub(super) const HEADER: usize = AT_MAC + blake3::OUT_LEN;
 pub(super) const FIELDS: [(&str, usize); 5] =
     [("magic", 0), ("length", AT_LEN), ("id", AT_ID), ("mac", AT_MAC), ("artifact", HEADER)];
 
-const _: () = assert!(HEADER == HEADROOM && HEADER.is_multiple_of(ALIGNMENT), "the artifact stands behind the header");
+const _: () = assert!(
+    HEADER == HEADROOM && HEADER.is_multiple_of(MetadataHeader::ALIGN),
+    "the artifact stands behind the header"
+);
 
 /// An artifact that this operator's runtime made of just what was asked for.
 pub(crate) struct Authentic(Room);

@@ -58,8 +58,8 @@ pub(crate) fn link(artifact: &[u8]) -> Option<Linked> {
         return None;
     }
     let SerializableModule { compilation, compile_info, data_initializers, cpu_features } = module(artifact)?;
-    let SerializableCompilation::Rkyv(compilation) = compilation else { return None };
-    let traps = traps(&compilation, &compile_info)?;
+    let SerializableCompilation::Rkyv(mut compilation) = compilation else { return None };
+    let traps = traps(&mut compilation, &compile_info)?;
     let metadata = ModuleMetadata {
         compile_info,
         prefix: String::new(),
@@ -70,20 +70,20 @@ pub(crate) fn link(artifact: &[u8]) -> Option<Linked> {
     let metadata = metadata.serialize().ok()?;
     let links = Links::of(&compilation)?;
     let plan = Plan::of(&compilation, &links, metadata.len(), traps.len());
-    let mut making = Making { room: Room::of(plan.parts.code.end).ok()?, based: Vec::new(), libcalls: Vec::new() };
-    making.put(HEADROOM, &plan.parts.head()?)?;
-    making.engine(&compilation, &plan, &metadata)?;
-    making.code(&compilation, &plan)?;
+    let mut draft = Draft { room: Room::of(plan.parts.code.end).ok()?, based: Vec::new(), libcalls: Vec::new() };
+    draft.put(HEADROOM, &plan.parts.head()?)?;
+    draft.engine(&compilation, &plan, &metadata)?;
+    draft.code(&compilation, &plan)?;
     for link in &links.all {
-        making.link(link, &compilation, &plan)?;
+        draft.link(link, &compilation, &plan)?;
     }
-    making.put(plan.parts.traps.start, &traps)?;
-    making.finish(&plan.parts)
+    draft.put(plan.parts.traps.start, &traps)?;
+    draft.finish(&plan.parts)
 }
 
-/// Which instructions trap, in an archive of the engine's, where it does not go without saying.
-fn traps(compilation: &RkyvSerializableCompilation, compile_info: &CompileModuleInfo) -> Option<Vec<u8>> {
-    let mut function_frame_info = compilation.function_frame_info.clone();
+/// Which instructions trap, in an archive of the engine's, where it does not go without saying. That is taken out.
+fn traps(compilation: &mut RkyvSerializableCompilation, compile_info: &CompileModuleInfo) -> Option<Vec<u8>> {
+    let mut function_frame_info = std::mem::take(&mut compilation.function_frame_info);
     for (function, info) in compilation.function_bodies.values().zip(function_frame_info.values_mut()) {
         info.address_map.instructions = Vec::new();
         info.traps.retain(|trap| !goes_without_saying(&function.body, trap.code_offset as usize, trap.trap_code));
@@ -284,18 +284,26 @@ impl Plan {
 }
 
 /// An object that is being written.
-struct Making {
+struct Draft {
     room: Room,
     /// See [`super`]; so are these.
     based: Vec<usize>,
     libcalls: Vec<(usize, LibCall)>,
 }
 
-impl Making {
+impl Draft {
     fn put(&mut self, at: usize, bytes: &[u8]) -> Option<usize> {
         let end = at.checked_add(bytes.len())?;
         self.room.bytes().get_mut(at..end)?.copy_from_slice(bytes);
         Some(end)
+    }
+
+    /// Puts down numbers of four bytes, one behind the other.
+    fn words(&mut self, mut at: usize, values: impl IntoIterator<Item = usize>) -> Option<()> {
+        for value in values {
+            at = self.put(at, &u32::try_from(value).ok()?.to_le_bytes())?;
+        }
+        Some(())
     }
 
     /// What the engine is given: its archive, then each list of addresses behind its length.
@@ -322,11 +330,7 @@ impl Making {
         for (section, range) in compilation.custom_sections.values().zip(&plan.sections) {
             self.put(range.start, &section.bytes.as_slice()[..range.len()])?;
         }
-        let mut at = plan.parts.lengths.start;
-        for function in compilation.function_bodies.values() {
-            at = self.put(at, &u32::try_from(function.body.len()).ok()?.to_le_bytes())?;
-        }
-        Some(())
+        self.words(plan.parts.lengths.start, compilation.function_bodies.values().map(|function| function.body.len()))
     }
 
     fn link(&mut self, link: &Link<'_>, compilation: &RkyvSerializableCompilation, plan: &Plan) -> Option<()> {
@@ -358,13 +362,8 @@ impl Making {
         let (mut based, libcalls) = (std::mem::take(&mut self.based), std::mem::take(&mut self.libcalls));
         // In order, so that loading goes through memory once.
         based.sort_unstable();
-        let words = |values: &mut dyn Iterator<Item = usize>| {
-            let words = values.map(|value| Some(u32::try_from(value).ok()?.to_le_bytes()));
-            Some(words.collect::<Option<Vec<_>>>()?.concat())
-        };
-        self.put(parts.based.start, &words(&mut based.into_iter())?)?;
-        let libcalls = libcalls.into_iter().flat_map(|(at, libcall)| [at, libcall as usize]);
-        self.put(parts.libcalls.start, &words(&mut { libcalls })?)?;
+        self.words(parts.based.start, based)?;
+        self.words(parts.libcalls.start, libcalls.into_iter().flat_map(|(at, libcall)| [at, libcall as usize]))?;
         Some(Linked(self.room))
     }
 }
@@ -455,11 +454,7 @@ mod tests {
     #[test]
     fn every_trap_but_those_that_go_without_saying_is_kept() {
         for compiler in Compiler::ALL {
-            let module = module(&artifact(*compiler)).unwrap();
-            let kept = traps(rkyv(&module), &module.compile_info).unwrap();
-            let aligned = Room::holding(&kept).unwrap();
-            // SAFETY: it was written just now.
-            let kept = unsafe { SerializableModule::deserialize(&aligned) }.unwrap();
+            let mut module = module(&artifact(*compiler)).unwrap();
             let all = |module: &SerializableModule| -> Vec<_> {
                 let infos = rkyv(module).function_frame_info.values().flat_map(|info| info.traps.iter());
                 infos.map(|trap| (trap.code_offset, trap.trap_code)).collect()
@@ -468,7 +463,11 @@ mod tests {
                 let said = traps.iter().filter(|(_, code)| *code != TrapCode::HeapAccessOutOfBounds);
                 said.copied().collect()
             };
-            let (before, after) = (all(&module), all(&kept));
+            let before = all(&module);
+            let SerializableCompilation::Rkyv(compilation) = &mut module.compilation else { panic!("another format") };
+            let kept = Room::holding(&traps(compilation, &module.compile_info).unwrap()).unwrap();
+            // SAFETY: it was written just now.
+            let after = all(&unsafe { SerializableModule::deserialize(&kept) }.unwrap());
             assert!(!said(&before).is_empty());
             assert_eq!(said(&before), said(&after), "{}", compiler.name());
             if cfg!(target_arch = "x86_64") && *compiler == Compiler::Cranelift {

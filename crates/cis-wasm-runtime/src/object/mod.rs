@@ -37,7 +37,7 @@ use std::ops::Range;
 
 pub(crate) use self::link::{Linked, link};
 pub(crate) use self::load::{Mapped, load};
-pub(crate) use self::room::{ALIGNMENT, PIECE, Room};
+pub(crate) use self::room::{PIECE, Room};
 
 /// Bytes before an object that are another's.
 pub(crate) const HEADROOM: usize = 96;

@@ -16,9 +16,6 @@ use super::PAGE;
 /// What is read at a time, in bytes: few enough to be in the processor's cache still when they are looked at.
 pub(crate) const PIECE: usize = 128 << 10;
 
-/// What the engine's archives are aligned to.
-pub(crate) const ALIGNMENT: usize = 16;
-
 /// Memory that is written.
 pub(crate) struct Room {
     map: MmapMut,
@@ -195,9 +192,9 @@ mod tests {
             })
             .unwrap();
             assert_eq!((seen, &room[..]), (len, &bytes[..]));
-            assert!(room.as_ptr().addr().is_multiple_of(ALIGNMENT));
+            assert!(room.as_ptr().addr().is_multiple_of(PAGE));
             let held = Room::holding(&bytes).unwrap();
-            assert!(*held == *bytes && held.as_ptr().addr().is_multiple_of(ALIGNMENT));
+            assert!(*held == *bytes && held.as_ptr().addr().is_multiple_of(PAGE));
             let short = room.fill(&mut &bytes[1..], |_| {}).unwrap_err();
             assert_eq!(short.kind(), io::ErrorKind::UnexpectedEof);
         }
