@@ -91,8 +91,8 @@ impl Skill {
             Patience::Inline { since, .. } => Patience::Inline { since, fuel: known.fuel() },
             patience => patience,
         };
-        let start = Start { suspends: true, patience, ..start.before(journal) };
-        let mut running = self.program.running(idle, &self.runtime, start);
+        let mut start = Start { suspends: true, patience, ..start.before(journal) };
+        let mut running = self.program.running(idle, &self.runtime, &mut start);
         running.context.journal.went_on();
         let way_back = inline.then(|| (running.context.mark(), answer.clone()));
         running.answer = Some(answer);

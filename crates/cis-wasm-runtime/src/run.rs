@@ -210,8 +210,8 @@ impl WasmInstance {
             None if recorded || state == State::Fresh => Journal::record(),
             None => Journal::OFF,
         };
-        let start = Start { clock, on: Thread::Lent, patience: Patience::Holds, journal, suspends: false };
-        let running = program.running(live.idle(&program), &runtime, start);
+        let mut start = Start { clock, on: Thread::Lent, patience: Patience::Holds, journal, suspends: false };
+        let running = program.running(live.idle(&program), &runtime, &mut start);
         let (started, ran) = depth.within(|| live.start_up(running));
         if let Err(error) = started {
             return Err(error.with_log(ran.log));
@@ -400,24 +400,23 @@ pub(crate) enum Thread {
 }
 
 impl Program {
-    /// A run that begins, in one that is idle.
-    pub(crate) fn running(&self, mut idle: Box<Running>, runtime: &WasmRuntime, start: Start) -> Box<Running> {
-        let Start { clock, on, patience, journal, suspends } = start;
+    /// A run that begins, in one that is idle. It takes the start's journal.
+    pub(crate) fn running(&self, mut idle: Box<Running>, runtime: &WasmRuntime, start: &mut Start) -> Box<Running> {
         let watched = runtime.signals();
-        let slice = match (&patience, watched) {
-            (Patience::Inline { fuel, .. }, _) => *fuel,
+        let slice = match (start.patience, watched) {
+            (Patience::Inline { fuel, .. }, _) => fuel,
             (_, true) => u64::MAX,
             (_, false) => SLICE,
         };
-        idle.context.journal = journal;
+        idle.context.journal = std::mem::take(&mut start.journal);
         idle.fuel = Fuel::new(self.limits.fuel, slice);
-        idle.clock = clock;
-        if let Thread::Worker(skill) = on {
+        idle.clock = start.clock.clone();
+        if let Thread::Worker(skill) = start.on {
             idle.worker = Some(OnWorker { workers: runtime.workers().clone(), skill, watched, long: None });
         }
         idle.watched = watched;
-        idle.patience = patience;
-        idle.suspends = suspends;
+        idle.patience = start.patience;
+        idle.suspends = start.suspends;
         idle
     }
 }
@@ -453,15 +452,15 @@ impl Skill {
             Ok(Place::Fresh(Fresh { pool: Some(pool), .. })) => {
                 match resumption.and_then(|resumption| self.go_on(pool, event_type, resumption, &mut start)) {
                     Some(handled) => handled,
-                    None => self.handle_pooled(pool, event_type, data, start),
+                    None => self.handle_pooled(pool, event_type, data, &mut start),
                 }
             }
-            Ok(Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, start),
+            Ok(Place::Fresh(Fresh { init, .. })) => self.handle_made(init, event_type, data, &mut start),
             Ok(Place::Kept(kept, slot)) => {
                 if kept.begun.swap(true, Ordering::Relaxed) {
                     start.journal = Journal::OFF;
                 }
-                self.handle_kept(slot, event_type, data, start)
+                self.handle_kept(slot, event_type, data, &mut start)
             }
         };
         let Ran { ledger, journal, log, fuel, memory_bytes, put_down } = ran;
@@ -530,13 +529,13 @@ impl Skill {
         pool: &Arc<Pool>,
         event_type: &str,
         data: &[u8],
-        mut start: Start,
+        start: &mut Start,
     ) -> (Result<Bytes, Error>, Ran) {
         let mut pooled = match self.instance_for(pool, &mut start.patience) {
             Ok(Some(pooled)) => pooled,
             Ok(None) => {
                 let put_down = Some(Box::new(PutDownRun::of(PutDown::Long)));
-                let ran = Ran { journal: start.journal, put_down, ..self.nothing_ran() };
+                let ran = Ran { journal: std::mem::take(&mut start.journal), put_down, ..self.nothing_ran() };
                 return (Err(internal("an event was put down")), ran);
             }
             Err(error) => return (Err(error), self.nothing_ran()),
@@ -570,7 +569,7 @@ impl Skill {
         init: &Arc<[JournalEntry]>,
         event_type: &str,
         data: &[u8],
-        start: Start,
+        start: &mut Start,
     ) -> (Result<Bytes, Error>, Ran) {
         let mut live = match Live::new(&self.program, &Origin::Module) {
             Ok(live) => live,
@@ -578,15 +577,14 @@ impl Skill {
         };
         if self.starts_up() {
             // Charged to nobody: it was paid for at load. Its calls are answered from then, so none is made twice.
-            let again = start.before(Journal::replay(init.clone()));
-            let again = self.program.running(live.idle(&self.program), &self.runtime, again);
+            let mut again = start.before(Journal::replay(init.clone()));
+            let again = self.program.running(live.idle(&self.program), &self.runtime, &mut again);
             if let (Err(error), ran) = live.start_up(again) {
                 return (Err(error), ran);
             }
         }
         let running = self.program.running(live.idle(&self.program), &self.runtime, start);
-        let (result, ran) = live.event(event_type, data, running, false);
-        (result, ran)
+        live.event(event_type, data, running, false)
     }
 
     fn handle_kept(
@@ -594,7 +592,7 @@ impl Skill {
         mut slot: Held<'_, Slot>,
         event_type: &str,
         data: &[u8],
-        start: Start,
+        start: &mut Start,
     ) -> (Result<Bytes, Error>, Ran) {
         // Out of its slot while guest code runs: whatever happens, only an instance in a known state goes back.
         let mut live = match std::mem::replace(&mut *slot, Slot::Empty) {
@@ -608,8 +606,8 @@ impl Skill {
                     Ok(live) => Box::new(live),
                     Err(error) => return (Err(error), self.nothing_ran()),
                 };
-                let starting = start.before(Journal::OFF);
-                let starting = self.program.running(live.idle(&self.program), &self.runtime, starting);
+                let mut starting = start.before(Journal::OFF);
+                let starting = self.program.running(live.idle(&self.program), &self.runtime, &mut starting);
                 if let (Err(error), ran) = live.start_up(starting) {
                     return (Err(error), ran);
                 }
@@ -617,11 +615,11 @@ impl Skill {
             }
         };
         let running = self.program.running(live.idle(&self.program), &self.runtime, start);
-        let (result, ran) = live.event(event_type, data, running, true);
-        if is_known(&result) || unwired(Limit::Retire) {
+        let handled = live.event(event_type, data, running, true);
+        if is_known(&handled.0) || unwired(Limit::Retire) {
             *slot = Slot::Ready(live);
         }
-        (result, ran)
+        handled
     }
 
     /// The place of a kept skill's instance. Waits while another event has it; a worker that waits gives up its own place
@@ -644,8 +642,8 @@ impl Skill {
         let mut slot = self.slot(kept, on)?;
         let Slot::Ready(mut live) = std::mem::replace(&mut *slot, Slot::Closed) else { return Ok(()) };
         let clock = self.clock(None, Cancel::default());
-        let start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF, suspends: false };
-        let running = self.program.running(live.idle(&self.program), &self.runtime, start);
+        let mut start = Start { clock, on, patience: Patience::Holds, journal: Journal::OFF, suspends: false };
+        let running = self.program.running(live.idle(&self.program), &self.runtime, &mut start);
         live.shut_down(running).0
     }
 
