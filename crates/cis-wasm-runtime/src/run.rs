@@ -400,7 +400,7 @@ pub(crate) enum Thread {
 }
 
 impl Program {
-    /// A run that begins, in one that is idle. It takes the start's journal.
+    /// A run that begins, in one that is idle. It takes what the start owns: a start is that of one run.
     pub(crate) fn running(&self, mut idle: Box<Running>, runtime: &WasmRuntime, start: &mut Start) -> Box<Running> {
         let watched = runtime.signals();
         let slice = match (start.patience, watched) {
@@ -410,7 +410,7 @@ impl Program {
         };
         idle.context.journal = std::mem::take(&mut start.journal);
         idle.fuel = Fuel::new(self.limits.fuel, slice);
-        idle.clock = start.clock.clone();
+        idle.clock = Clock { deadline: start.clock.deadline, cancel: std::mem::take(&mut start.clock.cancel) };
         if let Thread::Worker(skill) = start.on {
             idle.worker = Some(OnWorker { workers: runtime.workers().clone(), skill, watched, long: None });
         }
